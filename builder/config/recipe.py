@@ -1,0 +1,211 @@
+"""Recipe values: what to build, as written; overrides not applied, nothing looked up.
+
+The TOML that fills them, its JSON Schema and its faults live in `recipe_file.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Literal
+
+__all__ = [
+    "Archive",
+    "Axes",
+    "Bundle",
+    "CMake",
+    "Checks",
+    "Consumer",
+    "CoreStage",
+    "Folder",
+    "GitRevision",
+    "IndexSdist",
+    "PythonStage",
+    "Recipe",
+    "Sibling",
+    "Source",
+    "VersionRule",
+]
+
+
+def _nothing() -> Mapping[str, str]:
+    return MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A source folder; absolute."""
+
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class GitRevision:
+    """A revision (commit, tag or branch) of a git repository (URL or absolute folder)."""
+
+    url: str
+    revision: str
+
+
+@dataclass(frozen=True, slots=True)
+class IndexSdist:
+    """The sdist of one project and version on the package index; `sha256` in hex."""
+
+    project: str
+    version: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """A source archive (`.tar.*` or `.zip`): a `file:`/`https:` URL or an absolute path."""
+
+    location: str
+    sha256: str
+
+
+Source = Folder | GitRevision | IndexSdist | Archive
+
+
+@dataclass(frozen=True, slots=True)
+class VersionRule:
+    """Where the version comes from and how the project is told about it.
+
+    `number` is the base version (`1.4.0`), or empty: then the source says it (`PKG-INFO`,
+    `pyproject.toml`, `version.txt` minus `a0`), or the built wheel does.
+    `environment` names variables that receive the full version in the python stage.
+    `local`: `accelerator` adds `+cpu`/`+cu130`; `none` never; `auto` adds it when the recipe has
+    more than one accelerator.
+    """
+
+    number: str = ""
+    environment: tuple[str, ...] = ()
+    local: Literal["auto", "accelerator", "none"] = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Axes:
+    """The targets a recipe is meant for, each in canonical spelling; empty means "any"."""
+
+    types: tuple[str, ...] = ()
+    pythons: tuple[str, ...] = ()
+    accelerators: tuple[str, ...] = ()
+    platforms: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CMake:
+    """Configure, build and install with CMake. `options` become `-DNAME=VALUE`."""
+
+    source: str = "."
+    options: Mapping[str, str] = field(default_factory=_nothing)
+    targets: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CoreStage:
+    """The Python-independent compile. Exactly one of `cmake` and `commands` is given.
+
+    `requires` are requirements from the package index (build tools), `system` names of packages of
+    the operating system. Values of `environment`, `options` and words of `commands` may hold the
+    placeholders `{source} {build} {prefix} {jobs} {version} {accelerator} {cuda_architectures}`.
+    """
+
+    cmake: CMake | None = None
+    commands: tuple[tuple[str, ...], ...] = ()
+    requires: tuple[str, ...] = ()
+    system: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=_nothing)
+
+
+@dataclass(frozen=True, slots=True)
+class PythonStage:
+    """The stage per interpreter: PEP 517, or `commands` that leave one wheel in `{dist}`.
+
+    `prepare` commands run in the copied source before the PEP 517 build. `serves`: `auto` (look at
+    the built wheel's tags), `version` (one wheel per Python), `abi3`, `py3` (one wheel for all).
+    Placeholders as in `CoreStage`, and `{core}` (the core tree), `{dist}`, `{python}`
+    (the interpreter), `{recipe}` (the recipe's folder).
+    """
+
+    subdirectory: str = "."
+    prepare: tuple[tuple[str, ...], ...] = ()
+    commands: tuple[tuple[str, ...], ...] = ()
+    requires: tuple[str, ...] = ()
+    system: tuple[str, ...] = ()
+    config_settings: Mapping[str, str] = field(default_factory=_nothing)
+    environment: Mapping[str, str] = field(default_factory=_nothing)
+    serves: Literal["auto", "version", "abi3", "py3"] = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Sibling:
+    """Libraries owned by another wheel: never grafted, reached by rpath, required in the metadata.
+
+    `libraries` are globs over sonames, `directory` where they sit below site-packages, `requires`
+    the `Requires-Dist` that must be in the metadata (added when absent).
+    """
+
+    package: str
+    libraries: tuple[str, ...]
+    directory: str
+    requires: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """Grafting rules: `exclude` are globs over sonames that stay outside, expected on the host."""
+
+    exclude: tuple[str, ...] = ()
+    siblings: tuple[Sibling, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Consumer:
+    """A C++ program that is compiled against the core tree and run.
+
+    `source` is relative to the recipe's folder. The library is found with
+    `find_package(<package>)` and linked to `targets`.
+    """
+
+    source: str
+    package: str
+    targets: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Checks:
+    """What proves a package: imports, commands in the clean environment, a C++ consumer.
+
+    Words of `commands` may hold `{python}` and `{recipe}`. `timeout` is in seconds, per command.
+    """
+
+    imports: tuple[str, ...] = ()
+    commands: tuple[tuple[str, ...], ...] = ()
+    requires: tuple[str, ...] = ()
+    system: tuple[str, ...] = ()
+    consumer: Consumer | None = None
+    timeout: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What to build, for every target at once.
+
+    `folder` is the absolute folder the recipe was read from; it never enters a key.
+    `overrides` holds `(glob over target ids, table to merge)` in file order; `apply` resolves them.
+    """
+
+    name: str
+    folder: Path
+    source: Source
+    summary: str = ""
+    version: VersionRule = field(default_factory=VersionRule)
+    axes: Axes = field(default_factory=Axes)
+    core: CoreStage | None = None
+    python: PythonStage | None = None
+    bundle: Bundle = field(default_factory=Bundle)
+    checks: Checks = field(default_factory=Checks)
+    overrides: tuple[tuple[str, Mapping[str, object]], ...] = ()

@@ -1,0 +1,169 @@
+"""From a valid TOML table to recipe values; loading and overriding are the same merge.
+
+Every function takes a table and the value it changes: keys that are absent keep what the value has,
+mappings merge key by key, lists and other values replace. The tables were validated before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Literal, cast
+
+from builder.config.recipe import (
+    Bundle,
+    Checks,
+    CMake,
+    Consumer,
+    CoreStage,
+    PythonStage,
+    Recipe,
+    Sibling,
+    VersionRule,
+)
+
+__all__ = ["Table", "freeze", "merge"]
+
+Table = Mapping[str, object]
+
+
+def merge(recipe: Recipe, table: Table) -> Recipe:
+    """`recipe` changed by the `version`, `core`, `python`, `bundle` and `check` of a table."""
+    core, python = recipe.core, recipe.python
+    if "core" in table:
+        core = _core(_table(table, "core"), core or CoreStage())
+    if "python" in table:
+        python = _python(_table(table, "python"), python or PythonStage())
+    return replace(
+        recipe,
+        version=_version(_table(table, "version"), recipe.version),
+        core=core,
+        python=python,
+        bundle=_bundle(_table(table, "bundle"), recipe.bundle),
+        checks=_checks(_table(table, "check"), recipe.checks),
+    )
+
+
+def freeze(value: object) -> object:
+    """A deep read-only copy of what `tomllib` returned: lists become tuples."""
+    if isinstance(value, Mapping):
+        return MappingProxyType({key: freeze(inner) for key, inner in value.items()})
+    if isinstance(value, list):
+        return tuple(freeze(inner) for inner in value)
+    return value
+
+
+def _version(table: Table, base: VersionRule) -> VersionRule:
+    environment = table.get("environment", base.environment)
+    return VersionRule(
+        number=_text(table, "number", base.number),
+        environment=(environment,) if isinstance(environment, str) else _words(environment),
+        local=cast("Literal['auto', 'accelerator', 'none']", table.get("local", base.local)),
+    )
+
+
+def _core(table: Table, base: CoreStage) -> CoreStage:
+    cmake, commands = base.cmake, base.commands
+    if "commands" in table:
+        cmake, commands = None, _commands(table, "commands", ())
+    elif "cmake" in table:
+        cmake, commands = _cmake(_table(table, "cmake"), cmake or CMake()), ()
+    return CoreStage(
+        cmake=cmake,
+        commands=commands,
+        requires=_texts(table, "requires", base.requires),
+        system=_texts(table, "system", base.system),
+        environment=_strings(table, "environment", base.environment),
+    )
+
+
+def _cmake(table: Table, base: CMake) -> CMake:
+    return CMake(
+        source=_text(table, "source", base.source),
+        options=_strings(table, "options", base.options),
+        targets=_texts(table, "targets", base.targets),
+    )
+
+
+def _python(table: Table, base: PythonStage) -> PythonStage:
+    return PythonStage(
+        subdirectory=_text(table, "subdirectory", base.subdirectory),
+        prepare=_commands(table, "prepare", base.prepare),
+        commands=_commands(table, "commands", base.commands),
+        requires=_texts(table, "requires", base.requires),
+        system=_texts(table, "system", base.system),
+        config_settings=_strings(table, "config-settings", base.config_settings),
+        environment=_strings(table, "environment", base.environment),
+        serves=cast("Literal['auto', 'version', 'abi3', 'py3']", table.get("serves", base.serves)),
+    )
+
+
+def _bundle(table: Table, base: Bundle) -> Bundle:
+    siblings = base.siblings
+    if "sibling" in table:
+        siblings = tuple(_sibling(entry) for entry in cast("Sequence[Table]", table["sibling"]))
+    return Bundle(exclude=_texts(table, "exclude", base.exclude), siblings=siblings)
+
+
+def _sibling(table: Table) -> Sibling:
+    return Sibling(
+        package=_text(table, "package", ""),
+        libraries=_texts(table, "libraries", ()),
+        directory=_text(table, "directory", ""),
+        requires=_text(table, "requires", ""),
+    )
+
+
+def _checks(table: Table, base: Checks) -> Checks:
+    consumer = base.consumer
+    if "consumer" in table:
+        consumer = _consumer(_table(table, "consumer"), consumer or Consumer("", "", ()))
+    return Checks(
+        imports=_texts(table, "imports", base.imports),
+        commands=_commands(table, "commands", base.commands),
+        requires=_texts(table, "requires", base.requires),
+        system=_texts(table, "system", base.system),
+        consumer=consumer,
+        timeout=float(cast("float", table.get("timeout", base.timeout))),
+    )
+
+
+def _consumer(table: Table, base: Consumer) -> Consumer:
+    return Consumer(
+        source=_text(table, "source", base.source),
+        package=_text(table, "package", base.package),
+        targets=_texts(table, "targets", base.targets),
+    )
+
+
+def _table(table: Table, key: str) -> Table:
+    return cast("Table", table.get(key, {}))
+
+
+def _text(table: Table, key: str, base: str) -> str:
+    return str(table.get(key, base))
+
+
+def _texts(table: Table, key: str, base: tuple[str, ...]) -> tuple[str, ...]:
+    return _words(table.get(key, base))
+
+
+def _words(value: object) -> tuple[str, ...]:
+    return tuple(cast("Sequence[str]", value))
+
+
+def _commands(
+    table: Table, key: str, base: tuple[tuple[str, ...], ...]
+) -> tuple[tuple[str, ...], ...]:
+    return tuple(_words(command) for command in cast("Sequence[object]", table.get(key, base)))
+
+
+def _strings(table: Table, key: str, base: Mapping[str, str]) -> Mapping[str, str]:
+    """A mapping merged key by key; `true` and `false` as CMake spells them."""
+    names = {True: "ON", False: "OFF"}
+    values = {
+        name: names[value] if isinstance(value, bool) else str(value)
+        for name, value in _table(table, key).items()
+    }
+    return MappingProxyType({**base, **values})
