@@ -41,13 +41,13 @@ class UsageError(BuilderError):
     exit_code = 2
 
 
-class NothingSelected(BuilderError):
+class NothingSelected(BuilderError):  # noqa: N818 - reads as a sentence where it is raised
     """The selection is valid and matches nothing."""
 
     exit_code = 3
 
 
-class Interrupted(BuilderError):
+class Interrupted(BuilderError):  # noqa: N818 - reads as a sentence where it is raised
     """The run was asked to stop; nothing half-written is left behind."""
 
     exit_code = 130

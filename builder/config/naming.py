@@ -222,5 +222,5 @@ def record_line(path: str, sha256: str, size: int) -> str:
 
 
 def _python_of(target: Target) -> Python:
-    assert target.python is not None, "only C++ archives have no Python"  # noqa: S101 - our invariant
+    assert target.python is not None, "only C++ archives have no Python"
     return target.python

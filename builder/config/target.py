@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from types import MappingProxyType
-from typing import Final, Literal, Self, cast, get_args
+from typing import Final, Literal, Self, get_args
 
 from builder.config.accelerator import Accelerator
 from builder.config.python import Python

@@ -1,0 +1,1 @@
+"""How something gets compiled once: sources, environments, input keys, trees and the store."""
