@@ -1,0 +1,1 @@
+"""Archives: wheels, zips and source archives; deterministic when written, distrustful when read."""

@@ -1,0 +1,195 @@
+"""Small, exact edits of an unpacked wheel's metadata: what is not changed keeps its bytes.
+
+METADATA follows the "Core metadata specifications", WHEEL the "Binary distribution format".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
+
+from builder.errors import BuilderError, UsageError
+
+__all__ = ["Headers", "Relabelled", "dist_info_of", "relabel"]
+
+
+@dataclass(frozen=True, slots=True)
+class Headers:
+    """A file of `Name: value` lines, continued or not, and an optional body; as bytes."""
+
+    lines: tuple[bytes, ...]
+    rest: bytes
+
+    @classmethod
+    def parse(cls, content: bytes) -> Headers:
+        """Split a file at its first empty line; `bytes(headers)` gives the same bytes back."""
+        lines: list[bytes] = []
+        rest = content
+        while rest:
+            line, end, after = rest.partition(b"\n")
+            if not line.rstrip(b"\r"):
+                break
+            if line[:1] in (b" ", b"\t") and lines:
+                lines[-1] += line + end
+            else:
+                lines.append(line + end)
+            rest = after
+        return cls(tuple(lines), rest)
+
+    def __bytes__(self) -> bytes:
+        return b"".join(self.lines) + self.rest
+
+    def get(self, name: str) -> tuple[str, ...]:
+        """Every value of one header, in order."""
+        return tuple(
+            line.partition(b":")[2].decode("utf-8", "surrogateescape").strip()
+            for line in self.lines
+            if _is(line, name)
+        )
+
+    def replace(self, name: str, values: Sequence[str]) -> Headers:
+        """The same file with all lines of one header replaced, where the first one was."""
+        places = [index for index, line in enumerate(self.lines) if _is(line, name)]
+        first = places[0] if places else len(self.lines)
+        kept = [line for index, line in enumerate(self.lines) if index not in places]
+        return Headers((*kept[:first], *self._made(name, values), *kept[first:]), self.rest)
+
+    def add(self, name: str, values: Sequence[str]) -> Headers:
+        """The same file with lines added behind the last one of that header, or at the end."""
+        places = [index for index, line in enumerate(self.lines) if _is(line, name)]
+        after = places[-1] + 1 if places else len(self.lines)
+        lines = list(self.lines)
+        if lines and not lines[after - 1].endswith(b"\n"):
+            lines[after - 1] += self._end
+        return Headers((*lines[:after], *self._made(name, values), *lines[after:]), self.rest)
+
+    @property
+    def _end(self) -> bytes:
+        return b"\r\n" if self.lines and self.lines[0].endswith(b"\r\n") else b"\n"
+
+    def _made(self, name: str, values: Sequence[str]) -> tuple[bytes, ...]:
+        return tuple(f"{name}: {value}".encode() + self._end for value in values)
+
+
+@dataclass(frozen=True, slots=True)
+class Relabelled:
+    """What `relabel` changed: the name of the dist-info folder now, and the edited files."""
+
+    dist_info: str
+    edited: tuple[str, ...]
+
+
+def dist_info_of(folder: Path) -> str:
+    """The name of the one dist-info folder of an unpacked wheel. Raises `BuilderError`."""
+    found = sorted(path.name for path in folder.glob("*.dist-info") if path.is_dir())
+    if len(found) != 1:
+        raise BuilderError(
+            f"a wheel has exactly one dist-info folder, this one has {len(found)}",
+            faults=found,
+            hint="rebuild the wheel",
+        )
+    return found[0]
+
+
+def relabel(
+    folder: Path,
+    version: str | None = None,
+    requires: Iterable[str] = (),
+    tags: Iterable[str] | None = None,
+) -> Relabelled:
+    """Give an unpacked wheel another version, further requirements, or other tags.
+
+    A version renames the dist-info and data folders. A requirement is added unless the metadata
+    holds an equivalent one. `tags` are whole tags (`cp311-cp311-manylinux_2_28_x86_64`); they
+    replace the old ones. The RECORD is not touched: write it afterwards.
+    """
+    name = dist_info_of(folder)
+    edited: list[str] = []
+    if version is not None:
+        name = _rename(folder, name, version)
+    metadata, wheel = folder / name / "METADATA", folder / name / "WHEEL"
+    before = Headers.parse(metadata.read_bytes())
+    after = before if version is None else before.replace("Version", (_canonical(version),))
+    after = after.add("Requires-Dist", _missing(requires, after.get("Requires-Dist")))
+    if bytes(after) != bytes(before):
+        metadata.write_bytes(bytes(after))
+        edited.append(f"{name}/METADATA")
+    if tags is not None:
+        headers = Headers.parse(wheel.read_bytes())
+        tagged = headers.replace("Tag", sorted(set(tags)))
+        is_pure = all(tag.endswith("-any") for tag in tagged.get("Tag"))
+        if not is_pure and "true" in map(str.lower, tagged.get("Root-Is-Purelib")):
+            tagged = tagged.replace("Root-Is-Purelib", ("false",))
+        if bytes(tagged) != bytes(headers):
+            wheel.write_bytes(bytes(tagged))
+            edited.append(f"{name}/WHEEL")
+    return Relabelled(name, tuple(edited))
+
+
+def _is(line: bytes, name: str) -> bool:
+    return line.partition(b":")[0].strip().lower() == name.lower().encode()
+
+
+def _canonical(version: str) -> str:
+    try:
+        return str(Version(version))
+    except InvalidVersion as error:
+        raise UsageError(
+            f"`{version}` is no version",
+            hint="versions follow the version specifiers specification, for example 1.2.0+cu130",
+        ) from error
+
+
+def _rename(folder: Path, dist_info: str, version: str) -> str:
+    """Give the dist-info and data folders the new version."""
+    project = dist_info.removesuffix(".dist-info").rpartition("-")[0]
+    stem = f"{project}-{_canonical(version).replace('-', '_')}"
+    old = dist_info.removesuffix(".dist-info")
+    for suffix in (".dist-info", ".data"):
+        source, target = folder / (old + suffix), folder / (stem + suffix)
+        if source.is_dir() and source != target:
+            source.rename(target)
+    return f"{stem}.dist-info"
+
+
+def _missing(wanted: Iterable[str], present: Sequence[str]) -> tuple[str, ...]:
+    """The requirements that no present one is equivalent to, canonical, in order, each once."""
+    known = [requirement for text in present if (requirement := _lenient(text)) is not None]
+    missing: list[str] = []
+    for text in wanted:
+        try:
+            requirement = Requirement(text)
+        except InvalidRequirement as error:
+            raise UsageError(
+                f"`{text}` is no requirement: {error}",
+                hint="write it as in Requires-Dist, for example torch==2.13.0",
+            ) from error
+        if not any(_covers(other, requirement) for other in known):
+            known.append(requirement)
+            missing.append(str(requirement))
+    return tuple(missing)
+
+
+def _lenient(text: str) -> Requirement | None:
+    """A requirement of the built wheel; None for a form of old that no longer parses."""
+    try:
+        return Requirement(re.sub(r"\s+", " ", text))
+    except InvalidRequirement:
+        return None
+
+
+def _covers(present: Requirement, wanted: Requirement) -> bool:
+    """Whether a present requirement already asks for at least what is wanted."""
+    return (
+        canonicalize_name(present.name) == canonicalize_name(wanted.name)
+        and present.marker in (None, wanted.marker)
+        and present.extras >= wanted.extras
+        and (not wanted.specifier or present.specifier == wanted.specifier)
+        and (not wanted.url or present.url == wanted.url)
+    )

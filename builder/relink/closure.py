@@ -1,0 +1,278 @@
+"""The closure of a wheel: where everything its binaries need comes from.
+
+The search is that of ld.so(8): the requirer's `DT_RPATH` and those of its loaders (unless it has a
+`DT_RUNPATH`), the search folders, its `DT_RUNPATH`, the system's folders; a library that is already
+loaded under its soname is not looked for again.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Literal, Protocol
+
+from builder.binary import Binary
+from builder.errors import BuilderError
+from builder.relink.policy import is_loader
+
+__all__ = [
+    "Closure",
+    "Libraries",
+    "MissingLibrariesError",
+    "Need",
+    "Rules",
+    "expand",
+    "installed",
+    "resolve",
+]
+
+Outcome = Literal["inside", "loose", "graft", "excluded", "sibling", "system", "python", "missing"]
+
+_LIBPYTHON = re.compile(r"libpython\d+\.\d+m?\.so(\.\d)*")
+_PLATLIB = re.compile(r"[^/]+\.data/platlib/")
+
+
+class Libraries(Protocol):
+    """The libraries of a machine: `relink.host.Host`, or a table in a test."""
+
+    @property
+    def search(self) -> tuple[str, ...]:
+        """Folders that come before the loader's own."""
+        ...
+
+    @property
+    def system(self) -> tuple[str, ...]:
+        """Folders the loader knows."""
+        ...
+
+    def look(self, path: str) -> tuple[str, Binary] | None:
+        """The real path and content of the binary at a path."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What is never grafted: globs of excluded and sibling sonames, and a policy's sonames."""
+
+    exclude: tuple[str, ...] = ()
+    siblings: tuple[str, ...] = ()
+    system: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Need:
+    """One soname that one file needs, and where it comes from.
+
+    `requirer` is a path in the wheel, or of this machine for what a graft needs. `place` is the
+    path in the wheel for `inside` and `loose` (there, but no rpath leads to it), the real path for
+    `graft`. `chain` leads from a binary of the wheel to the requirer. `searched` is only filled for
+    `missing`.
+    """
+
+    requirer: str
+    name: str
+    outcome: Outcome
+    place: str = ""
+    chain: tuple[str, ...] = ()
+    searched: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Closure:
+    """Every need of every binary that was reached, and the libraries to graft by real path."""
+
+    needs: tuple[Need, ...]
+    grafts: Mapping[str, Binary]
+
+    def of(self, *outcomes: Outcome) -> tuple[Need, ...]:
+        """The needs with one of these outcomes."""
+        return tuple(need for need in self.needs if need.outcome in outcomes)
+
+
+class MissingLibrariesError(BuilderError):
+    """Libraries that were found nowhere, with the chain of requirers and the places searched."""
+
+    def __init__(self, wheel: str, missing: Iterable[Need]) -> None:
+        self.missing = tuple(missing)
+        names = dict.fromkeys(need.name for need in self.missing)
+        places = dict.fromkeys(place for need in self.missing for place in need.searched)
+        faults = [f"{need.name}: required by {_arrows(need)}" for need in self.missing]
+        faults.append(f"searched: {', '.join(places) or 'nowhere'}")
+        super().__init__(
+            f"`{wheel}` needs {len(names)} librar{'y' if len(names) == 1 else 'ies'} "
+            "that cannot be found",
+            faults=faults,
+            hint="install the library, name its folder (`-L` of the linker does not count at run "
+            "time; `--add-path` of `builder repair` does), exclude it, or declare the sibling "
+            "wheel that owns it",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """A binary in the walk. `handed` are the folders that its loaders' `DT_RPATH` give to it."""
+
+    path: str
+    inside: bool
+    binary: Binary
+    chain: tuple[str, ...]
+    handed: tuple[str, ...]
+
+
+def installed(path: str) -> str:
+    """Where a path of the wheel lands below site-packages; other schemes keep their own folder."""
+    return _PLATLIB.sub("", path, count=1) if _PLATLIB.match(path) else path
+
+
+def expand(entry: str, folder: str) -> str:
+    """One rpath entry with `$ORIGIN` filled in; `../` leaves the wheel, `/` is of this machine."""
+    text = entry.replace("${ORIGIN}", "$ORIGIN")
+    if not text.startswith("$ORIGIN"):
+        return posixpath.normpath(text) if text.startswith("/") else ""
+    return posixpath.normpath(f"{folder or '.'}{text.removeprefix('$ORIGIN')}")
+
+
+def resolve(
+    members: Mapping[str, Binary], rules: Rules, host: Libraries, *, only_inside: bool = False
+) -> Closure:
+    """Find everything the binaries of a wheel need. `members` are its binaries by path.
+
+    With `only_inside` nothing of this machine is looked at, and a library that is in the wheel but
+    beyond every rpath counts as missing: the view of the machine the wheel is installed on.
+    """
+    walk = _Walk(members, rules, host, only_inside)
+    needed = {name for binary in members.values() for name in binary.needed}
+    roots = [
+        path
+        for path, binary in sorted(members.items())
+        if posixpath.basename(path) not in needed and binary.soname not in needed
+    ]
+    for path in (*roots, *sorted(members)):
+        if path not in walk.reached:
+            walk.load(path)
+    return Closure(tuple(sorted(walk.needs.values())), dict(sorted(walk.grafts.items())))
+
+
+class _Walk:
+    """The state of one resolution: what was reached, found and not found."""
+
+    def __init__(
+        self, members: Mapping[str, Binary], rules: Rules, host: Libraries, only_inside: bool
+    ) -> None:
+        self._rules = rules
+        self._host = host
+        self._only_inside = only_inside
+        self._members = members
+        self._places = {installed(path): path for path in members}
+        self._by_name: dict[str, list[str]] = {}
+        for path, binary in sorted(members.items()):
+            for name in dict.fromkeys((posixpath.basename(path), binary.soname)):
+                self._by_name.setdefault(name, []).append(path)
+        self.reached: set[str] = set()
+        self.needs: dict[tuple[str, str], Need] = {}
+        self.grafts: dict[str, Binary] = {}
+
+    def load(self, root: str) -> None:
+        """Load one binary breadth first, as the loader would."""
+        binary = self._members[root]
+        queue = deque([_Loaded(root, inside=True, binary=binary, chain=(root,), handed=())])
+        loaded: dict[str, tuple[Outcome, str]] = {
+            name: ("inside", root) for name in (posixpath.basename(root), binary.soname) if name
+        }
+        while queue:
+            here = queue.popleft()
+            self.reached.add(here.path)
+            for name in here.binary.needed:
+                is_new = name not in loaded
+                outcome, place = loaded[name] = loaded.get(name) or self._find(name, here)
+                self._note(here, name, outcome, place)
+                if is_new and (child := self._child(here, outcome, place)) is not None:
+                    loaded.setdefault(child.binary.soname, (outcome, place))
+                    queue.append(child)
+
+    def _child(self, here: _Loaded, outcome: Outcome, place: str) -> _Loaded | None:
+        chain = (*here.chain, place)
+        handed = here.handed if here.binary.runpath else self._rpath(here)
+        if outcome in {"inside", "loose"}:
+            return _Loaded(place, True, self._members[place], chain, handed)  # inside
+        if outcome == "graft":
+            return _Loaded(place, False, self.grafts[place], chain, handed)  # outside
+        return None
+
+    def _note(self, here: _Loaded, name: str, outcome: Outcome, place: str) -> None:
+        searched = tuple(self._folders(here)) if outcome == "missing" else ()
+        need = Need(here.path, name, outcome, place, here.chain, searched)
+        self.needs.setdefault((here.path, name), need)
+
+    def _find(self, name: str, here: _Loaded) -> tuple[Outcome, str]:
+        """What the rules say, and only when they are silent the search of this machine."""
+        if _matches(name, self._rules.exclude):
+            return "excluded", ""
+        if here.inside and (place := self._find_inside(name, here)):
+            return "inside", place
+        if (ruled := self._ruled(name)) is not None:
+            return ruled, ""
+        if self._only_inside:
+            return "missing", ""
+        loose = [path for path in self._by_name.get(name, ()) if self._fits(path, here.binary)]
+        return ("loose", loose[0]) if loose else self._find_outside(name, here)
+
+    def _ruled(self, name: str) -> Outcome | None:
+        if _matches(name, self._rules.siblings):
+            return "sibling"
+        if name in self._rules.system or is_loader(name):
+            return "system"
+        return "python" if _LIBPYTHON.fullmatch(name) else None
+
+    def _find_inside(self, name: str, here: _Loaded) -> str:
+        for folder in (*self._rpath(here), *self._runpath(here)):
+            path = self._places.get(posixpath.normpath(posixpath.join(folder, name)))
+            if path is not None and self._fits(path, here.binary):
+                return path
+        return ""
+
+    def _find_outside(self, name: str, here: _Loaded) -> tuple[Outcome, str]:
+        for folder in self._folders(here):
+            found = self._host.look(f"{folder}/{name}") if folder.startswith("/") else None
+            if found is None or found[1].machine != here.binary.machine:
+                continue
+            real, binary = found
+            if _matches(real, self._rules.exclude):
+                return "excluded", ""
+            self.grafts[real] = binary
+            return "graft", real
+        return "missing", ""
+
+    def _fits(self, path: str, binary: Binary) -> bool:
+        return self._members[path].machine == binary.machine
+
+    def _folders(self, here: _Loaded) -> Iterator[str]:
+        """Every folder searched for what a binary needs, in order, each once."""
+        order = (*self._rpath(here), *self._host.search, *self._runpath(here), *self._host.system)
+        own = (*self._rpath(here), *self._runpath(here))
+        yield from dict.fromkeys(own if self._only_inside else order)
+
+    def _rpath(self, here: _Loaded) -> tuple[str, ...]:
+        if here.binary.runpath:
+            return ()
+        return (*_expanded(here, here.binary.rpath), *here.handed)
+
+    def _runpath(self, here: _Loaded) -> tuple[str, ...]:
+        return _expanded(here, here.binary.runpath)
+
+
+def _expanded(here: _Loaded, entries: Iterable[str]) -> tuple[str, ...]:
+    folder = posixpath.dirname(installed(here.path) if here.inside else here.path)
+    return tuple(place for entry in entries if (place := expand(entry, folder)))
+
+
+def _matches(name: str, globs: Iterable[str]) -> bool:
+    return any(fnmatchcase(name, glob) for glob in globs)
+
+
+def _arrows(need: Need) -> str:
+    return " <- ".join(reversed(need.chain))

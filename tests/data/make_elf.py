@@ -1,0 +1,405 @@
+"""Make the tiny ELF files of the tests: `python tests/data/make_elf.py [--compile]`.
+
+Most are put together here, byte by byte, for machines and damages that no compiler at hand makes. `--compile` also
+makes again those in `elf/compiled/` (gcc 12 and nvcc 13.0, x86_64), which show what real linkers write.
+"""
+
+from __future__ import annotations
+
+import struct
+import subprocess
+import sys
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent / "elf"
+BASE = 0x10000
+NEEDED, HASH, STRTAB, SYMTAB, STRSZ, SYMENT, SONAME, RPATH = 1, 4, 5, 6, 10, 11, 14, 15
+TEXTREL, RUNPATH, FLAGS, FLAGS_1 = 22, 29, 30, 0x6FFFFFFB
+GNU_HASH, VERSYM, VERNEED, VERNEEDNUM = 0x6FFFFEF5, 0x6FFFFFF0, 0x6FFFFFFE, 0x6FFFFFFF
+
+
+@dataclass(frozen=True)
+class Elf:
+    """A file to be made. `undefined` are (name, version, library), the latter two empty for none."""
+
+    bits: int = 64
+    order: str = "<"
+    machine: int = 62
+    type: int = 3
+    needed: tuple[str, ...] = ()
+    soname: str = ""
+    rpath: str | None = None
+    runpath: str | None = None
+    interpreter: str = ""
+    undefined: tuple[tuple[str, str, str], ...] = ()
+    defined: tuple[str, ...] = ()
+    hash: str = "gnu"
+    stack: int | None = 6
+    build_id: bytes = b""
+    tags: tuple[tuple[int, int], ...] = ()
+    dynamic: bool = True
+    sections: tuple[tuple[str, bytes], ...] = ()
+
+
+@dataclass
+class Maker:
+    """The file while it grows; `at` and `size` remember where its parts are."""
+
+    elf: Elf
+    body: bytearray = field(default_factory=bytearray)
+    strings: bytearray = field(default_factory=lambda: bytearray(b"\0"))
+    at: dict[str, int] = field(default_factory=dict)
+    size: dict[str, int] = field(default_factory=dict)
+
+    def pack(self, fields: str, *values: int) -> bytes:
+        return struct.pack(self.elf.order + fields, *values)
+
+    @property
+    def word(self) -> str:
+        return "Q" if self.elf.bits == 64 else "I"
+
+    def name(self, text: str) -> int:
+        """The offset of a text in the string table; the same text is there once."""
+        raw = text.encode() + b"\0"
+        place = self.strings.find(b"\0" + raw)
+        if place < 0:
+            place = len(self.strings) - 1
+            self.strings += raw
+        return place + 1
+
+    def put(self, name: str, content: bytes) -> None:
+        self.body += bytes(-len(self.body) % 8)
+        self.at[name], self.size[name] = len(self.body), len(content)
+        self.body += content
+
+
+def assemble(elf: Elf) -> bytes:
+    """The bytes of a file; one loaded segment, whose addresses are `BASE` above the offsets."""
+    maker = Maker(elf)
+    segments = 2 + bool(elf.dynamic) + bool(elf.interpreter) + bool(elf.build_id)
+    maker.body += bytes(_header_size(elf) + segments * _segment_size(elf))
+    if elf.interpreter:
+        maker.put("interpreter", elf.interpreter.encode() + b"\0")
+    if elf.build_id:
+        note = maker.pack("III", 4, len(elf.build_id), 3) + b"GNU\0" + elf.build_id
+        maker.put("notes", maker.pack("III", 4, 4, 1) + b"GNU\0" + bytes(4) + note)
+    if elf.dynamic:
+        _put_tables(maker)
+    for name, content in elf.sections:
+        maker.put(name, content)
+    loaded = len(maker.body)
+    place, count = _put_sections(maker)
+    _put_headers(maker, segments, loaded)
+    header = maker.pack(
+        "HHI" + maker.word * 3 + "IHHHHHH",
+        elf.type, elf.machine, 1, 0, _header_size(elf), place, 0,
+        _header_size(elf), _segment_size(elf), segments, 64 if elf.bits == 64 else 40, count, count - 1,
+    )  # fmt: skip
+    maker.body[:16] = b"\x7fELF" + bytes((elf.bits // 32, 1 + (elf.order == ">"), 1)) + bytes(9)
+    maker.body[16 : 16 + len(header)] = header
+    return bytes(maker.body)
+
+
+def _put_tables(maker: Maker) -> None:
+    """Symbols, hash table, versions and strings, then the dynamic section that points to them."""
+    elf = maker.elf
+    fixed = [(NEEDED, maker.name(name)) for name in elf.needed]
+    for tag, text in ((SONAME, elf.soname or None), (RPATH, elf.rpath), (RUNPATH, elf.runpath)):
+        if text is not None:
+            fixed.append((tag, maker.name(text)))
+    rows = [(maker.name(name), 0) for name, _, _ in elf.undefined]
+    rows += [(maker.name(name), 1) for name in elf.defined]
+    symbols = bytes(_symbol_size(elf))
+    for name, section in rows:
+        fields = (
+            (name, 0x12, 0, section, 0, 0) if elf.bits == 64 else (name, 0, 0, 0x12, 0, section)
+        )
+        symbols += maker.pack("IBBHQQ" if elf.bits == 64 else "IIIBBH", *fields)
+    maker.put("symbols", symbols)
+    maker.put("hash", _hash(maker, 1 + len(rows)))
+    _put_versions(maker)
+    maker.put("strings", bytes(maker.strings))
+    pointers = [(STRTAB, "strings"), (SYMTAB, "symbols")]
+    pointers += [(HASH if elf.hash == "sysv" else GNU_HASH, "hash")] if elf.hash else []
+    pointers += [(VERSYM, "versym"), (VERNEED, "verneed")] if "verneed" in maker.at else []
+    count = len({library for _, _, library in elf.undefined if library})
+    fixed += [(VERNEEDNUM, count)] if count else []
+    fixed += [(STRSZ, len(maker.strings)), (SYMENT, _symbol_size(elf)), *elf.tags]
+    fixed += [(tag, BASE + maker.at[name]) for tag, name in pointers]
+    entries = b"".join(maker.pack(maker.word * 2, *entry) for entry in [*fixed, (0, 0)])
+    maker.put("dynamic", entries)
+
+
+def _hash(maker: Maker, count: int) -> bytes:
+    """A hash table in one bucket; hash values are made up, as nobody here looks a name up."""
+    elf = maker.elf
+    first = 1 + len(elf.undefined)
+    if elf.hash == "sysv":
+        words = "QQQQ" if elf.machine == 22 and elf.bits == 64 else "IIII"
+        return maker.pack(words, 1, count, 0, 0) + bytes(struct.calcsize(words[:1]) * (count - 1))
+    if elf.hash == "empty":
+        return maker.pack("IIII" + maker.word + "I", 1, 1, 1, 0, 0, 0)
+    chain = [2] * (count - first - 1) + [3] * (count > first)
+    bucket = first if count > first else 0
+    head = maker.pack("IIII" + maker.word + "I", 1, first, 1, 6, 0, bucket)
+    return head + maker.pack("I" * len(chain), *chain)
+
+
+def _put_versions(maker: Maker) -> None:
+    elf = maker.elf
+    pairs = list(dict.fromkeys((row[2], row[1]) for row in elf.undefined if row[1]))
+    if not pairs:
+        return
+    index = {pair: number for number, pair in enumerate(pairs, start=2)}
+    numbers = [index.get((library, version), 1) for _, version, library in elf.undefined]
+    numbers = [0, *numbers, *(1 for _ in elf.defined)]
+    maker.put("versym", maker.pack("H" * len(numbers), *numbers))
+    content = b""
+    libraries = list(dict.fromkeys(library for library, _ in pairs))
+    for library in libraries:
+        own = [pair for pair in pairs if pair[0] == library]
+        following = 0 if library == libraries[-1] else 16 + 16 * len(own)
+        content += maker.pack("HHIII", 1, len(own), maker.name(library), 16, following)
+        for pair in own:
+            further = 0 if pair == own[-1] else 16
+            content += maker.pack("IHHII", 0, 0, index[pair], maker.name(pair[1]), further)
+    maker.put("verneed", content)
+
+
+SECTIONS = {
+    "dynamic": (".dynamic", 6, "strings"),
+    "symbols": (".dynsym", 11, "strings"),
+    "strings": (".dynstr", 3, ""),
+    "versym": (".gnu.version", 0x6FFFFFFF, "symbols"),
+    "verneed": (".gnu.version_r", 0x6FFFFFFE, "strings"),
+}
+"""What has a section: its name, its type, and the part it links to."""
+
+
+def _put_sections(maker: Maker) -> tuple[int, int]:
+    """Section headers, whose names are the last section; where they are and how many."""
+    elf = maker.elf
+    parts = [name for name in maker.at if name in SECTIONS or name.startswith((".", "__"))]
+    names = [SECTIONS.get(name, (name,))[0] for name in parts]
+    texts = b"\0" + b"".join(name.encode() + b"\0" for name in (*names, ".shstrtab"))
+    maker.put("section names", texts)
+    entries = {"symbols": _symbol_size(elf), "versym": 2, "dynamic": elf.bits // 4}
+    rows = [(0,) * 10]
+    for part, name in zip(parts, names, strict=True):
+        _, type_, link = SECTIONS.get(part, ("", 1, ""))
+        place = maker.at[part]
+        info = len({row[2] for row in elf.undefined if row[2]}) if part == "verneed" else 0
+        rows.append(
+            (
+                texts.index(b"\0" + name.encode() + b"\0") + 1, type_, 2, BASE + place, place, maker.size[part],
+                parts.index(link) + 1 if link else 0, info, 1, entries.get(part, 0),
+            )
+        )  # fmt: skip
+    start = texts.index(b".shstrtab\0")
+    rows.append((start, 3, 0, 0, maker.at["section names"], len(texts), 0, 0, 1, 0))
+    fields = "IIQQQQIIQQ" if elf.bits == 64 else "IIIIIIIIII"
+    maker.put("sections", b"".join(maker.pack(fields, *row) for row in rows))
+    return maker.at["sections"], len(rows)
+
+
+def _put_headers(maker: Maker, segments: int, loaded: int) -> None:
+    elf, at = maker.elf, maker.at
+    rows = [(1, 5, 0, loaded)]
+    for part, type_ in (("interpreter", 3), ("notes", 4), ("dynamic", 2)):
+        if part in at:
+            rows.append((type_, 4, at[part], maker.size[part]))
+    rows.append((0x6474E551, elf.stack, 0, 0) if elf.stack is not None else (0, 0, 0, 0))
+    place = _header_size(elf)
+    for type_, flags, offset, size in rows[:segments]:
+        if elf.bits == 64:
+            entry = maker.pack("IIQQQQQQ", type_, flags, offset, BASE + offset, 0, size, size, 4)
+        else:
+            entry = maker.pack("IIIIIIII", type_, offset, BASE + offset, 0, size, size, flags, 4)
+        maker.body[place : place + len(entry)] = entry
+        place += len(entry)
+
+
+def _header_size(elf: Elf) -> int:
+    return 64 if elf.bits == 64 else 52
+
+
+def _segment_size(elf: Elf) -> int:
+    return 56 if elf.bits == 64 else 32
+
+
+def _symbol_size(elf: Elf) -> int:
+    return 24 if elf.bits == 64 else 16
+
+
+PLAIN = Elf(
+    needed=("libm.so.6", "libc.so.6"),
+    soname="libplain.so.1",
+    undefined=(
+        ("pow", "GLIBC_2.29", "libm.so.6"),
+        ("printf", "GLIBC_2.2.5", "libc.so.6"),
+        ("memcpy", "GLIBC_2.14", "libc.so.6"),
+        ("PyModule_Create2", "", ""),
+    ),
+    defined=("answer", "question"),
+    build_id=bytes(range(20)),
+)
+
+
+def container(*entries: tuple[int, int, int]) -> bytes:
+    """A CUDA container of (kind, architecture, flags)."""
+    content = b""
+    for kind, architecture, flags in entries:
+        head = struct.pack("<HHIQIIHHIQQ", kind, 0x101, 64, 24, 0, 0, 0, 8, architecture, 0, flags)
+        content += head + bytes(64 - len(head)) + b"\xc0de" * 8
+    return struct.pack("<IHHQ", 0xBA55ED50, 1, 16, len(content)) + content
+
+
+CUDA = (
+    container((2, 80, 0x11), (2, 90, 0x100011)) + bytes(24)
+    + container((2, 80, 0x11), (2, 103, 0x1200011), (1, 120, 0x8011))
+)  # fmt: skip
+
+
+def without_sections(elf: bytes) -> bytes:
+    """A file whose section headers nobody finds any more."""
+    return elf[:40] + bytes(8) + elf[48:60] + bytes(4) + elf[64:]
+
+
+def with_extended_count(elf: bytes) -> bytes:
+    """The numbers of more than 65 000 sections do not fit into the header; here, for a few of them."""
+    place, (count, names) = struct.unpack_from("<Q", elf, 40)[0], struct.unpack_from("<HH", elf, 60)
+    first = bytes(32) + struct.pack("<QI", count, names) + bytes(20)
+    return elf[:60] + struct.pack("<HH", 0, 0xFFFF) + elf[64:place] + first + elf[place + 64 :]
+
+
+def sound() -> dict[str, bytes]:
+    """Files that are as they should be."""
+    armv7 = replace(PLAIN, bits=32, machine=40)
+    rpath = replace(PLAIN, rpath="$ORIGIN/../lib:/opt/lib")
+    return {
+        "plain.so": assemble(PLAIN),
+        "sysv-hash.so": assemble(replace(PLAIN, hash="sysv")),
+        "no-hash.so": assemble(replace(PLAIN, hash="")),
+        "empty-hash.so": assemble(replace(PLAIN, hash="empty", defined=())),
+        "i686.so": assemble(replace(PLAIN, bits=32, machine=3)),
+        "armv7l-sysv.so": assemble(replace(armv7, hash="sysv")),
+        "s390x.so": assemble(replace(PLAIN, order=">", machine=22)),
+        "s390x-sysv.so": assemble(replace(PLAIN, order=">", machine=22, hash="sysv")),
+        "mips-big.so": assemble(replace(PLAIN, bits=32, order=">", machine=8)),
+        "rpath.so": assemble(rpath),
+        "runpath.so": assemble(replace(PLAIN, runpath="$ORIGIN::/opt/lib")),
+        "both-paths.so": assemble(replace(rpath, runpath="$ORIGIN")),
+        "empty-path.so": assemble(replace(PLAIN, runpath="")),
+        "no-dynamic": assemble(Elf(type=2, dynamic=False)),
+        "no-versions.so": assemble(replace(PLAIN, undefined=(("puts", "", ""),))),
+        "program": assemble(replace(PLAIN, soname="", interpreter="/lib64/ld-linux-x86-64.so.2")),
+        "static-pie": assemble(replace(PLAIN, soname="", needed=(), tags=((FLAGS_1, 0x08000000),))),
+        "text-relocations.so": assemble(replace(PLAIN, tags=((TEXTREL, 0),))),
+        "text-relocations-flag.so": assemble(replace(PLAIN, tags=((FLAGS, 4),))),
+        "executable-stack.so": assemble(replace(PLAIN, stack=7)),
+        "silent-stack.so": assemble(replace(PLAIN, stack=None)),
+        "not-utf8.so": assemble(PLAIN).replace(b"question\0", b"\xff\xfeestion\0"),
+        "cuda.so": assemble(replace(PLAIN, sections=((".nv_fatbin", CUDA),))),
+        "cuda-relocatable.so": assemble(replace(PLAIN, sections=(("__nv_relfatbin", container((8, 90, 0x10011))),))),
+        "no-sections.so": without_sections(assemble(replace(PLAIN, hash="empty", defined=()))),
+        "many-sections.so": with_extended_count(assemble(replace(PLAIN, sections=((".nv_fatbin", CUDA),)))),
+        "core": assemble(Elf(type=4, dynamic=False)),
+    }  # fmt: skip
+
+
+def damaged() -> dict[str, bytes]:
+    """Files that are broken in one way each."""
+    plain = assemble(PLAIN)
+    head = bytearray(plain)
+    cuda = assemble(replace(PLAIN, sections=((".nv_fatbin", CUDA),)))
+    gnu = plain.index(struct.pack("<IIII", 1, 5, 1, 6))
+    need = plain.index(struct.pack("<HHII", 1, 1, 1, 16))
+
+    def with_bytes(place: int, fields: str, value: int, base: bytes = plain) -> bytes:
+        raw = struct.pack("<" + fields, value)
+        return base[:place] + raw + base[place + len(raw) :]
+
+    def with_tag(tag: int, value: int) -> bytes:
+        at = next(
+            place
+            for place in range(plain.index(struct.pack("<QQ", NEEDED, 1)), len(plain), 16)
+            if struct.unpack_from("<Q", plain, place)[0] == tag
+        )
+        return with_bytes(at + 8, "Q", value)
+
+    return {
+        "empty": b"",
+        "magic-only": plain[:4],
+        "short-header": plain[:40],
+        "truncated": plain[: len(plain) // 2],
+        "bad-magic": b"\x7fELG" + bytes(head[4:]),
+        "bad-class": with_bytes(4, "B", 3),
+        "bad-order": with_bytes(5, "B", 0),
+        "bad-version": with_bytes(6, "B", 9),
+        "segments-outside": with_bytes(32, "Q", 1 << 40),
+        "segments-huge": with_bytes(56, "H", 0xFFFF),
+        "segments-odd": with_bytes(54, "H", 57),
+        "sections-outside": with_bytes(40, "Q", len(plain) - 8),
+        "sections-huge": with_bytes(60, "H", 0xFFFF),
+        "sections-odd": with_bytes(58, "H", 1),
+        "section-names-outside": with_bytes(62, "H", 0x7FFF),
+        "strings-outside": with_tag(STRTAB, 1 << 50),
+        "strings-huge": with_tag(STRSZ, 1 << 50),
+        "strings-unended": with_tag(STRSZ, 5),
+        "needed-outside": with_tag(NEEDED, 1 << 20),
+        "soname-outside": with_tag(SONAME, 1 << 60),
+        "symbols-outside": with_tag(SYMTAB, 8),
+        "symbols-odd": with_tag(SYMENT, 16),
+        "symbols-huge": assemble(replace(PLAIN, hash="sysv")).replace(
+            struct.pack("<IIII", 1, 7, 0, 0), struct.pack("<IIII", 1, 0xFFFFFFFF, 0, 0)
+        ),
+        "hash-outside": with_tag(GNU_HASH, BASE + len(plain)),
+        "hash-huge": with_bytes(gnu, "I", 0xFFFFFFFF),
+        "hash-bucket-huge": with_bytes(gnu + 24, "I", 0xFFFFFF00),
+        "versym-outside": with_tag(VERSYM, BASE + len(plain) - 4),
+        "verneed-outside": with_tag(VERNEED, 1),
+        "verneed-next-outside": with_bytes(need + 12, "I", 0xFFFFFFF0),
+        "verneed-version-outside": with_bytes(need + 8, "I", 0x7FFFFFFF),
+        "verneed-name-outside": with_bytes(need + 4, "I", 0x7FFFFFFF),
+        "cuda-no-container": cuda.replace(struct.pack("<I", 0xBA55ED50), b"nope", 1),
+        "cuda-endless": cuda.replace(struct.pack("<IHH", 0xBA55ED50, 1, 16), struct.pack("<IHH", 0xBA55ED50, 1, 0), 1),
+        "cuda-entry-outside": cuda.replace(struct.pack("<IQ", 64, 24), struct.pack("<IQ", 64, 1 << 62), 1),
+        "cuda-entry-endless": cuda.replace(struct.pack("<IQ", 64, 24), struct.pack("<IQ", 0, 0), 1),
+    }  # fmt: skip
+
+
+COMPILED = {
+    "library.so": (
+        '#include <math.h>\n#include <stdio.h>\nint answer(double x){return printf("%f", pow(x, x));}',
+        ("gcc", "-O1", "-shared", "-fPIC", "-s", "-nostartfiles", "-Wl,-soname,liblibrary.so.1",
+         "-Wl,-z,noseparate-code,-z,norelro,--enable-new-dtags,-rpath,$ORIGIN/../lib", "-x", "c", "-", "-lm"),
+    ),
+    "program": (
+        'int puts(const char *); int main(void) { return puts(""); }',
+        ("gcc", "-O1", "-s", "-Wl,-z,noseparate-code,-z,norelro,--disable-new-dtags,-rpath,$ORIGIN", "-x", "c", "-"),
+    ),
+    "object.o": ("int answer = 42;", ("gcc", "-c", "-x", "c", "-")),
+    "kernel.o": (
+        "__global__ void add(float *p) { *p += 1; }",
+        ("nvcc", "--compress-mode=size", "-c", "-x", "cu", "-gencode", "arch=compute_80,code=sm_80", "-gencode",
+         "arch=compute_90a,code=sm_90a", "-gencode", "arch=compute_120,code=compute_120", "-"),
+    ),
+}  # fmt: skip
+
+
+def main(arguments: list[str]) -> None:
+    """Write all files; those of compilers only when asked to."""
+    for folder, files in (("sound", sound()), ("damaged", damaged())):
+        (HERE / folder).mkdir(parents=True, exist_ok=True)
+        for name, content in files.items():
+            (HERE / folder / name).write_bytes(content)
+    if "--compile" in arguments:
+        (HERE / "compiled").mkdir(exist_ok=True)
+        for name, (source, argv) in COMPILED.items():
+            target = ("-o", str(HERE / "compiled" / name))
+            subprocess.run((*argv, *target), input=source.encode(), check=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
