@@ -1,0 +1,119 @@
+"""`python -m smoke`: the suite without the rest of `builder`, on files and a ready environment."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from builder.config.recipe import Checks
+from builder.errors import BuilderError, UsageError
+from builder.process import Processes
+from smoke.catalogue import Check, choose, listing, reference
+from smoke.checks import CATALOGUE
+from smoke.junit import to_junit
+from smoke.probing import open_environment
+from smoke.report import Report, document, merged, to_lines
+from smoke.runner import Request, check_artifact, check_environment, subject_of
+
+__all__ = ["main"]
+
+
+def main(argv: Sequence[str], search_path: str) -> int:
+    """Check what `argv` names; print a report; give the exit code."""
+    options = _parser().parse_args(argv)
+    processes = Processes()
+    try:
+        checks = choose(CATALOGUE, options.select, options.skip)
+        if options.list:
+            _print_list(checks, json_wanted=options.json, markdown=options.markdown)
+            return 0
+        if not options.subject:
+            raise UsageError("nothing to check", hint="give a wheel, a folder or an environment")
+        path = tuple(Path(folder) for folder in search_path.split(os.pathsep) if folder)
+        reports = [_check(Path(file), options, checks, path, processes) for file in options.subject]
+    except KeyboardInterrupt:
+        processes.stop()
+        return 130
+    except BuilderError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201  # this is a command line
+        return error.exit_code
+    if options.junit:
+        options.junit.write_text(to_junit(reports), encoding="utf-8")
+    if options.json:
+        print(json.dumps(document(reports), indent=2))  # noqa: T201  # this is a command line
+    else:
+        for report in reports:
+            print("\n".join(to_lines(report, every=options.verbose)))  # noqa: T201  # this is a command line
+    return 0 if all(report.ok for report in reports) else 1
+
+
+def _check(
+    file: Path,
+    options: argparse.Namespace,
+    checks: tuple[Check, ...],
+    path: tuple[Path, ...],
+    processes: Processes,
+) -> Report:
+    wanted = Checks(imports=tuple(options.imports), timeout=options.timeout)
+    subject = subject_of(Request(file.absolute(), wanted))
+    report = check_artifact(subject, checks)
+    python = _python(options.python or (file if subject.kind == "environment" else None))
+    if python is None:
+        return report
+    with tempfile.TemporaryDirectory(prefix="smoke-") as scratch:
+        installed = open_environment(python, path, Path(scratch), processes)
+        probed = check_environment(replace(subject, installed=installed), checks)
+    return merged(report, probed)
+
+
+def _python(environment: Path | None) -> Path | None:
+    """The interpreter of an environment's folder, or the interpreter that was given itself."""
+    if environment is None:
+        return None
+    candidates = (environment, environment / "bin" / "python", environment / "Scripts/python.exe")
+    for candidate in candidates:
+        if candidate.is_file():
+            return candidate.absolute()
+    raise UsageError(
+        f"`{environment}` is no environment", hint="give its folder or its interpreter"
+    )
+
+
+def _print_list(checks: tuple[Check, ...], *, json_wanted: bool, markdown: bool) -> None:
+    if json_wanted:
+        text = json.dumps(listing(checks), indent=2) + "\n"
+    elif markdown:
+        text = reference(checks)
+    else:
+        text = "".join(f"{check.id:20} {check.applies}\n    {check.summary}\n" for check in checks)
+    sys.stdout.write(text)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m smoke",
+        description="Check wheels, folders and environments.",
+        epilog="exit codes: 0 sound, 1 a check failed, 2 bad usage, 3 no check selected",
+    )
+    parser.add_argument("subject", nargs="*", help="a wheel, a folder or an environment")
+    parser.add_argument("--python", type=Path, metavar="ENV", help="an environment to probe, ready")
+    parser.add_argument("--import", dest="imports", action="append", default=[], metavar="MODULE")
+    parser.add_argument("--select", action="append", default=[], metavar="GLOB")
+    parser.add_argument("--skip", action="append", default=[], metavar="GLOB")
+    parser.add_argument("--timeout", type=float, default=Checks().timeout, metavar="SECONDS")
+    parser.add_argument("--list", action="store_true", help="the checks there are")
+    parser.add_argument("--markdown", action="store_true", help="with --list: the reference page")
+    parser.add_argument("--json", action="store_true", help="one JSON document")
+    parser.add_argument("--junit", type=Path, metavar="FILE", help="also write JUnit XML")
+    parser.add_argument("-v", "--verbose", action="store_true", help="passed and skipped ones too")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], os.environ.get("PATH", os.defpath)))

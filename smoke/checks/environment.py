@@ -1,0 +1,313 @@
+"""Checks in a ready environment: what was installed, what imports, what is really loaded."""
+
+from __future__ import annotations
+
+import posixpath
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+from builder.archive.record import row_of
+from builder.binary import BinaryError, read
+from builder.process import Command, ProcessError
+from smoke.catalogue import Check, Outcome, Skip
+from smoke.checks.contents import family
+from smoke.claims import header
+from smoke.content import SITE
+from smoke.modules import top_level_modules
+from smoke.probing import ask, clean_environment, ending
+from smoke.subject import (
+    Content,
+    Distribution,
+    EnvironmentFacts,
+    Kind,
+    Member,
+    Subject,
+    installed_of,
+)
+
+__all__ = ["CHECKS"]
+
+_SHELL_LINES = 3
+
+
+def _install(subject: Subject) -> Outcome | Skip:
+    installed = installed_of(subject)
+    if installed.facts is None:
+        return Outcome((f"{installed.python}: {installed.fault}",))
+    if subject.content is None:
+        return Skip("no wheel was given to compare the environment with")
+    one = _distribution(subject, installed.facts)
+    if one is None:
+        return Outcome((f"{_project(subject)}: is not installed in {installed.facts.prefix}",))
+    return Outcome(
+        (
+            *_changed_files(subject.content, one.folder),
+            *_unmet_requirements(one, installed.facts),
+        )
+    )
+
+
+def _changed_files(content: Content, site: Path) -> Iterator[str]:
+    """The files of the wheel that are not installed byte for byte."""
+    for member in content.members:
+        name = posixpath.basename(member.name)
+        below = member.installed.removeprefix(f"{SITE}/")
+        if below == member.installed or (".dist-info/" in below and name.startswith("RECORD")):
+            continue  # scripts get their interpreter written in, RECORD its new rows
+        file = site / below
+        if not file.is_file():
+            yield f"{below}: in the wheel, not installed"
+        elif row_of(site, below).digest != member.digest:
+            yield f"{below}: differs from the wheel's bytes"
+
+
+def _unmet_requirements(one: Distribution, facts: EnvironmentFacts) -> Iterator[str]:
+    """The declared dependencies that the environment does not satisfy."""
+    versions = {canonicalize_name(other.name): other.version for other in facts.distributions}
+    for text in one.requires:
+        try:
+            requirement = Requirement(text)
+        except InvalidRequirement as error:
+            yield f"{one.name}: requires `{text}`, which is no requirement: {error}"
+            continue
+        marker = requirement.marker
+        if marker and not marker.evaluate({**facts.markers, "extra": ""}):
+            continue
+        version = versions.get(canonicalize_name(requirement.name))
+        if version is None:
+            yield f"{one.name}: requires `{text}`, which is not installed"
+        elif not requirement.specifier.contains(version, prereleases=True):
+            yield f"{one.name}: requires `{text}`, installed is {version}"
+
+
+def _versions(subject: Subject) -> Outcome | Skip:
+    facts = _facts(subject)
+    if isinstance(facts, Skip):
+        return facts
+    if subject.content is None:
+        return Skip("no wheel was given to compare the environment with")
+    said = header(subject.content, "METADATA", "Version")
+    one = _distribution(subject, facts)
+    if one is None or not said:
+        return Outcome((f"{_project(subject)}: is not installed in {facts.prefix}",))
+    copies = [
+        other
+        for other in facts.distributions
+        if canonicalize_name(other.name) == canonicalize_name(one.name)
+    ]
+    problems = [
+        f"{other.name}: version {other.version} is installed in {other.folder}, "
+        f"the wheel has {said[0]}"
+        for other in copies
+        if other.version != said[0]
+    ]
+    return Outcome(tuple(problems))
+
+
+def _import(subject: Subject) -> Outcome | Skip:
+    facts = _facts(subject)
+    if isinstance(facts, Skip):
+        return facts
+    modules, guessed = _modules(subject)
+    if not modules:
+        return Skip("the recipe names no imports and the artifact has no module to guess from")
+    faults = {name: _import_fault(subject, name) for name in modules}
+    broken = tuple(f"{name}: {fault}" for name, fault in faults.items() if fault)
+    if guessed and len(broken) < len(modules):
+        return Outcome(warnings=broken)
+    return Outcome(broken)
+
+
+def _import_fault(subject: Subject, module: str) -> str:
+    """Why one module does not import in a process of its own, or nothing."""
+    answer = ask(installed_of(subject), "import_probe.py", (module,), subject.checks.timeout)
+    if answer.said is None:
+        return answer.ending
+    error = answer.said.get("error")
+    if error:
+        return str(error)
+    return f"imports, then {answer.ending}" if answer.ending else ""
+
+
+def _loaded(subject: Subject) -> Outcome | Skip:
+    facts = _facts(subject)
+    if isinstance(facts, Skip):
+        return facts
+    modules, _ = _modules(subject)
+    if not modules:
+        return Skip("there is nothing to import")
+    answer = ask(installed_of(subject), "maps_probe.py", modules, subject.checks.timeout)
+    if answer.said is None:
+        return Skip(f"the imports do not survive: {answer.ending}")
+    files = answer.said.get("files")
+    if not isinstance(files, list):
+        return Skip("this system does not tell which libraries a process has loaded")
+    mapped = tuple(Path(str(file)) for file in files)
+    strays = _strays(subject.content, mapped, facts) if subject.content else iter(())
+    own, others = _doubles(subject.content, mapped, facts)
+    return Outcome((*strays, *own), others)
+
+
+def _strays(content: Content, mapped: tuple[Path, ...], facts: EnvironmentFacts) -> Iterator[str]:
+    """The libraries that the wheel brings and that were taken from somewhere else all the same."""
+    brought: dict[str, Member] = {}
+    needed: dict[str, str] = {}
+    for member, binary in content.binaries:
+        brought.setdefault(posixpath.basename(member.name), member)
+        brought.setdefault(binary.soname, member)
+        needed |= dict.fromkeys(binary.needed, member.name)
+    for file in mapped:
+        name = _soname(file)
+        if name in brought and name in needed and not _inside(file, facts):
+            yield (
+                f"{needed[name]}: loads `{name}` from {file}, "
+                f"although the wheel brings {brought[name].name}"
+            )
+
+
+def _inside(file: Path, facts: EnvironmentFacts) -> bool:
+    """Whether a file belongs to the environment; a system interpreter's prefix is the host's."""
+    isolated = facts.prefix != facts.base_prefix
+    return file.is_relative_to(facts.prefix if isolated else facts.site)
+
+
+def _shown(file: Path, facts: EnvironmentFacts) -> str:
+    """A path for a reader: the folder of a throwaway environment is of no interest."""
+    prefix = facts.prefix.resolve()
+    return f"<environment>/{file.relative_to(prefix)}" if file.is_relative_to(prefix) else str(file)
+
+
+def _soname(file: Path) -> str:
+    try:
+        return read(file).soname or file.name
+    except (BinaryError, OSError):
+        return file.name
+
+
+def _doubles(
+    content: Content | None, mapped: tuple[Path, ...], facts: EnvironmentFacts
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Runtimes that are loaded more than once: through this wheel's doing, and through others'."""
+    ours = {
+        (facts.site / member.installed.removeprefix(f"{SITE}/")).resolve()
+        for member in (content.members if content else ())
+    }
+    copies: dict[str, set[Path]] = defaultdict(set)
+    for file in mapped:
+        if family(file.name):
+            copies[family(file.name)].add(file.resolve())
+    own: list[str] = []
+    others: list[str] = []
+    for name, files in sorted(copies.items()):
+        if len(files) > 1:
+            mine = [file for file in sorted(files) if file in ours]
+            host = [file for file in files if not _inside(file, facts)]
+            places = sorted(_shown(file, facts) for file in files)
+            text = f"{name}: is loaded {len(files)} times: {', '.join(places)}"
+            (own if mine and (len(mine) > 1 or host) else others).append(text)
+    return tuple(own), tuple(others)
+
+
+def _commands(subject: Subject) -> Outcome | Skip:
+    facts = _facts(subject)
+    if isinstance(facts, Skip):
+        return facts
+    if not subject.checks.commands:
+        return Skip("the recipe names no commands")
+    faults = [(argv, _command_fault(subject, argv)) for argv in subject.checks.commands]
+    return Outcome(tuple(f"`{' '.join(argv)}`: {fault}" for argv, fault in faults if fault))
+
+
+def _command_fault(subject: Subject, argv: tuple[str, ...]) -> str:
+    installed = installed_of(subject)
+    environment = clean_environment(installed.scratch, (installed.python.parent, *installed.path))
+    command = Command(
+        argv,
+        installed.scratch,
+        environment,
+        title=Path(argv[0]).name,
+        timeout=subject.checks.timeout,
+    )
+    try:
+        completed = installed.processes.run(command, check=False)
+    except ProcessError as error:
+        return error.message
+    fault = ending(completed)
+    more = completed.last_lines[-_SHELL_LINES - 1 : -1]
+    return f"{fault} (before that: {' | '.join(more)})" if fault and more else fault
+
+
+def _modules(subject: Subject) -> tuple[tuple[str, ...], bool]:
+    """The modules to import, and whether they are a guess."""
+    if subject.checks.imports:
+        return subject.checks.imports, False
+    return (top_level_modules(subject.content) if subject.content else ()), True
+
+
+def _facts(subject: Subject) -> EnvironmentFacts | Skip:
+    facts = installed_of(subject).facts
+    return facts or Skip("the environment's interpreter does not answer")
+
+
+def _distribution(subject: Subject, facts: EnvironmentFacts) -> Distribution | None:
+    project = canonicalize_name(_project(subject))
+    return next(
+        (one for one in facts.distributions if canonicalize_name(one.name) == project), None
+    )
+
+
+def _project(subject: Subject) -> str:
+    """The name in METADATA, or else the one in the file name."""
+    return next(
+        iter(header(subject.content, "METADATA", "Name")), subject.path.name.split("-", 1)[0]
+    )
+
+
+_ANY: tuple[Kind, ...] = ("wheel", "environment")
+
+CHECKS = (
+    Check(
+        "env.install",
+        "The environment holds the wheel's exact bytes and every dependency that it declares.",
+        ("wheel",),
+        "environment",
+        "correct `Requires-Dist`, or find out which installer step changes files",
+        _install,
+    ),
+    Check(
+        "env.versions",
+        "The installed version is the wheel's, and no other copy is in sight.",
+        ("wheel",),
+        "environment",
+        "let the build take its version from one place; remove stray copies from the environment",
+        _versions,
+    ),
+    Check(
+        "env.import",
+        "Each module imports in its own process, in a neutral folder, without LD_LIBRARY_PATH.",
+        _ANY,
+        "environment",
+        "read the error: most often a library is not grafted or a dependency is not declared",
+        _import,
+    ),
+    Check(
+        "env.loaded",
+        "After the imports every library comes from the wheel that brings it, runtimes only once.",
+        _ANY,
+        "environment",
+        "let every binary find the wheel's own copy first (rpath), and graft each runtime once",
+        _loaded,
+    ),
+    Check(
+        "env.commands",
+        "The recipe's own commands succeed in the environment.",
+        _ANY,
+        "environment",
+        "run the printed command by hand in an environment kept with `--keep`",
+        _commands,
+    ),
+)

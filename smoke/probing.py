@@ -1,0 +1,109 @@
+"""Asking the interpreter under test: probes run there, isolated, and answer one line of JSON."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from builder.process import Command, Completed, ProcessError, Processes
+from smoke.subject import Distribution, EnvironmentFacts, Installed
+
+__all__ = ["Answer", "ask", "clean_environment", "ending", "open_environment", "probe_argv"]
+
+_PROBES = Path(__file__).parent / "probes"
+_MARK = "@probe "
+_FACTS_TIMEOUT = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a probe said, or None, and how its process ended (nothing when it ended well)."""
+
+    said: Mapping[str, object] | None
+    ending: str
+
+
+def clean_environment(scratch: Path, path: tuple[Path, ...]) -> Mapping[str, str]:
+    """The whole environment of a process of the suite: nothing of the caller's shell is in it."""
+    return MappingProxyType(
+        {
+            "PATH": ":".join(map(str, path)),
+            "HOME": str(scratch),
+            "TMPDIR": str(scratch),
+            "LANG": "C.UTF-8",
+            "LC_ALL": "C.UTF-8",
+        }
+    )
+
+
+def open_environment(
+    python: Path, path: tuple[Path, ...], scratch: Path, processes: Processes
+) -> Installed:
+    """A ready environment with its facts, or the reason why its interpreter does not answer."""
+    scratch.mkdir(parents=True, exist_ok=True)
+    bare = Installed(python, path, scratch, processes, None)
+    answer = ask(bare, "environment_probe.py", (), _FACTS_TIMEOUT)
+    if answer.said is None:
+        return Installed(python, path, scratch, processes, None, answer.ending)
+    return Installed(python, path, scratch, processes, _facts(answer.said))
+
+
+def probe_argv(python: Path, version: tuple[int, int], probe: str) -> tuple[str, ...]:
+    """How a probe is started. Python 2.7 has no `-I`; `-E -s` is as near as it gets."""
+    isolated = ("-I",) if version >= (3, 4) else ("-E", "-s")
+    return (str(python), *isolated, "-B", str(_PROBES / probe))
+
+
+def ask(installed: Installed, probe: str, words: tuple[str, ...], timeout: float) -> Answer:
+    """Run one probe in the neutral folder. A crash or a hang is told, not raised."""
+    version = installed.facts.version if installed.facts else (2, 7)
+    argv = (*probe_argv(installed.python, version, probe), *words)
+    command = Command(
+        argv,
+        installed.scratch,
+        clean_environment(installed.scratch, (installed.python.parent, *installed.path)),
+        title=" ".join((probe.removesuffix(".py"), *words)),
+        timeout=timeout,
+    )
+    try:
+        completed = installed.processes.run(command, capture=True, check=False)
+    except ProcessError as error:
+        return Answer(None, error.message)
+    line = next((text for text in completed.stdout.splitlines() if text.startswith(_MARK)), None)
+    said = json.loads(line.removeprefix(_MARK)) if line else None
+    return Answer(said, ending(completed, answered=said is not None))
+
+
+def ending(completed: Completed, *, answered: bool = True) -> str:
+    """In words, why a process did not end well; nothing when it did."""
+    if completed.timed_out:
+        return f"did not finish within {completed.command.timeout:g} s"
+    last = f": {completed.last_lines[-1]}" if completed.last_lines else ""
+    if completed.returncode < 0:
+        number = -completed.returncode
+        known = {one.value: one.name for one in signal.Signals}
+        return f"was killed by {known.get(number, f'signal {number}')}{last}"
+    if completed.returncode > 0:
+        return f"ended with exit code {completed.returncode}{last}"
+    return "" if answered else "ended without an answer"
+
+
+def _facts(said: Mapping[str, object]) -> EnvironmentFacts:
+    """The answer of `environment_probe.py` as a value."""
+    document = json.loads(json.dumps(said))
+    major, minor = document["version"][:2]
+    return EnvironmentFacts(
+        (major, minor),
+        Path(document["prefix"]),
+        Path(document["base_prefix"]),
+        Path(document["site"]),
+        MappingProxyType(document["markers"]),
+        tuple(
+            Distribution(one["name"], one["version"], Path(one["folder"]), tuple(one["requires"]))
+            for one in document["distributions"]
+        ),
+    )

@@ -1,0 +1,102 @@
+"""What a run of the suite found: one Result for each check, one Report for each subject."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+__all__ = ["Report", "Result", "Severity", "Status", "document", "merged", "to_lines"]
+
+Status = Literal["pass", "fail", "warn", "skip", "crash"]
+Severity = Literal["error", "warning"]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one check said about one subject.
+
+    `problems` begin with the path or name they are about. `reason` says why a check was skipped or
+    how it crashed. `remedy` says what to do about the problems. `seconds` is what the check took.
+    """
+
+    id: str
+    status: Status
+    severity: Severity = "error"
+    problems: tuple[str, ...] = ()
+    reason: str = ""
+    remedy: str = ""
+    seconds: float = 0.0
+
+    def to_json(self) -> dict[str, object]:
+        """The result as the command line prints it."""
+        return {
+            "id": self.id,
+            "status": self.status,
+            "severity": self.severity,
+            "problems": list(self.problems),
+            "reason": self.reason,
+            "remedy": self.remedy,
+            "seconds": round(self.seconds, 3),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All results of one run on one subject (a file, a folder or an environment)."""
+
+    subject: str
+    results: tuple[Result, ...]
+
+    @property
+    def summary(self) -> Mapping[Status, int]:
+        """How many results have each status."""
+        statuses = [result.status for result in self.results]
+        return {status: statuses.count(status) for status in get_args(Status)}
+
+    @property
+    def ok(self) -> bool:
+        """True when no check failed and none crashed."""
+        return not self.failures
+
+    @property
+    def failures(self) -> tuple[Result, ...]:
+        """The results that make the subject unfit: failed or crashed."""
+        return tuple(result for result in self.results if result.status in {"fail", "crash"})
+
+    def to_json(self) -> dict[str, object]:
+        """The document of `check --json` for one subject."""
+        return {
+            "schema": 1,
+            "subject": self.subject,
+            "results": [result.to_json() for result in self.results],
+            "summary": dict(self.summary),
+        }
+
+
+def document(reports: Sequence[Report]) -> dict[str, object]:
+    """One JSON document for any number of subjects: a single report is printed bare."""
+    if len(reports) == 1:
+        return reports[0].to_json()
+    return {"schema": 1, "reports": [report.to_json() for report in reports]}
+
+
+def merged(first: Report, second: Report) -> Report:
+    """Two runs on one subject as one report, in this order."""
+    return Report(first.subject, first.results + second.results)
+
+
+def to_lines(report: Report, *, every: bool = False) -> tuple[str, ...]:
+    """The report for a reader: problems with their remedy; passed and skipped checks when asked."""
+    lines = [report.subject]
+    for result in report.results:
+        if not every and result.status in {"pass", "skip"}:
+            continue
+        reason = f" ({result.reason})" if result.reason else ""
+        lines.append(f"  {result.status:5} {result.id}{reason}")
+        lines += [f"        {problem}" for problem in result.problems]
+        if result.remedy and result.status != "pass":
+            lines.append(f"        remedy: {result.remedy}")
+    counts = ", ".join(f"{count} {status}" for status, count in report.summary.items() if count)
+    lines.append(f"  {counts or 'no check applies'}")
+    return tuple(lines)

@@ -1,0 +1,383 @@
+"""Every check that looks at bytes, as a table: what it passes and what it complains about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from builder.archive.record import encode_digest
+from builder.binary import Binary, VersionNeed
+from builder.config.recipe import Bundle, Sibling
+from smoke.checks import CATALOGUE
+from smoke.checks.contents import family
+from smoke.content import SITE
+from smoke.runner import check_artifact
+from smoke.subject import Content, Expectations, Kind, Leak, Member, Subject
+
+NAME = "tiny-1.0-cp311-cp311-manylinux_2_17_x86_64.whl"
+DIGEST = encode_digest(b"\0" * 32)
+TORCH = Bundle(siblings=(Sibling("torch", ("libtorch*", "libc10.so"), "torch/lib"),))
+TEXTS = {
+    "tiny-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: Tiny\nVersion: 1.0\n",
+    "tiny-1.0.dist-info/WHEEL": "Root-Is-Purelib: false\nTag: cp311-cp311-manylinux_2_17_x86_64\n",
+}
+
+
+def binary(
+    needed: tuple[str, ...] = (),
+    runpath: tuple[str, ...] = (),
+    *,
+    rpath: tuple[str, ...] = (),
+    soname: str = "",
+    machine: str = "x86_64",
+    versions: tuple[VersionNeed, ...] = (),
+    textrel: bool = False,
+    stack: bool = False,
+    cuda: tuple[str, ...] = (),
+) -> Binary:
+    return Binary(
+        "elf", machine, 64, "little", "shared", soname=soname, needed=needed, rpath=rpath,
+        runpath=runpath, versions_needed=versions, text_relocations=textrel,
+        executable_stack=stack, cuda_architectures=cuda,
+    )  # fmt: skip
+
+
+def content(
+    binaries: Mapping[str, Binary] | None = None,
+    texts: Mapping[str, str] = TEXTS,
+    *,
+    files: tuple[str, ...] = (),
+    leaks: tuple[Leak, ...] = (),
+    record: str | None = None,
+    installed: Mapping[str, str] | None = None,
+) -> Content:
+    """A content whose RECORD is right, unless one is given."""
+    names = [*(binaries or {}), *files, *texts]
+    places = installed or {}
+    members = tuple(
+        Member(
+            name, places.get(name, f"{SITE}/{name}"), 1, DIGEST, (binaries or {}).get(name), leaks
+        )
+        for name in names
+    )
+    path = "tiny-1.0.dist-info/RECORD"
+    right = "".join(f"{name},{DIGEST},1\n" for name in names) + f"{path},,\n"
+    text = right if record is None else record
+    return Content(
+        (*members, Member(path, f"{SITE}/{path}", 1, DIGEST)), texts={**texts, path: text}
+    )
+
+
+def statuses(
+    found: Content,
+    name: str = NAME,
+    kind: Kind = "wheel",
+    expectations: Expectations | None = None,
+) -> dict[str, tuple[str, tuple[str, ...]]]:
+    subject = Subject(Path(name), kind, found, expectations=expectations or Expectations())
+    report = check_artifact(subject)
+    return {result.id: (result.status, result.problems) for result in report.results}
+
+
+EXTENSION = "tiny/_x.cpython-311-x86_64-linux-gnu.so"
+LIBRARY = "tiny.libs/libdep-0123abcd.so.1"
+GLIBC = (VersionNeed("libc.so.6", "GLIBC_2.17", ("memcpy",)),)
+SOUND = content(
+    {
+        EXTENSION: binary(
+            ("libdep-0123abcd.so.1", "libc.so.6"), ("$ORIGIN/../tiny.libs",),
+            versions=GLIBC, cuda=("sm_80", "compute_80"),
+        ),
+        LIBRARY: binary(("libc.so.6",), soname="libdep-0123abcd.so.1"),
+    },
+    files=("tiny/__init__.py",),
+)  # fmt: skip
+KNOWN = Expectations(build_paths=("/made",), architectures=("80",), bundle=TORCH)
+
+
+def test_a_sound_wheel_passes_every_check() -> None:
+    found = statuses(SOUND, expectations=KNOWN)
+
+    assert {id_: status for id_, (status, _) in found.items()} == {
+        check.id: "pass" for check in CATALOGUE if check.needs == "artifact"
+    }
+
+
+def _one(file: str, one: Binary) -> Content:
+    return content({file: one})
+
+
+def _texts(metadata: str = "", wheel: str = "") -> Content:
+    metadata_path, wheel_path = TEXTS
+    return content(
+        texts={
+            metadata_path: metadata or TEXTS[metadata_path],
+            wheel_path: wheel or TEXTS[wheel_path],
+        }
+    )
+
+
+def _needs(version: str, *symbols: str, library: str = "libc.so.6") -> Content:
+    return _one(EXTENSION, binary(versions=(VersionNeed(library, version, symbols),)))
+
+
+FAILURES = {
+    "wheel.readable": (
+        (Content((), faults=("../a: escapes",)), "../a: escapes"),
+    ),
+    "wheel.record": (
+        (content(record="tiny-1.0.dist-info/RECORD,,\n"), "METADATA: in the wheel but not listed"),
+        (content(texts=TEXTS, record=f"gone.py,{DIGEST},1\n"), "gone.py: listed in RECORD but not"),
+        (Content(()), "has no RECORD"),
+    ),
+    "wheel.name": (
+        (_texts("Name: other\nVersion: 1.0\n"), "METADATA: Name is `other`"),
+        (_texts("Name: tiny\nVersion: 1.1\n"), "METADATA: Version is `1.1`"),
+        (_texts("Name: tiny\nVersion: nonsense\n"), "METADATA: Version is `nonsense`"),
+        (_texts("Name: tiny\n"), "has 0 `Version` fields"),
+        (_texts(wheel="Tag: cp311-cp311-linux_x86_64\n"), "WHEEL: has the tags"),
+        (_texts(wheel="Tag: nonsense\n"), "WHEEL: has the tags []"),
+        (content(files=("other-1.dist-info/x",)), "holds 2 .dist-info folders"),
+        (content(texts={}), "has no METADATA"),
+    ),
+    "wheel.tags": (
+        (_one(EXTENSION, binary(machine="aarch64")), f"{EXTENSION}: is for aarch64"),
+        (_one("tiny/a.so", binary(machine="aarch64")), "tiny/a.so: is for aarch64"),
+        (
+            _one("tiny/_x.cpython-310-x86_64-linux-gnu.so", binary()),
+            "imports on cp310 only, the wheel claims cp311-cp311",
+        ),
+    ),
+    "elf.needed": (
+        (
+            _one(EXTENSION, binary(("libdep.so.1",), ("$ORIGIN/../lib",))),
+            f"({EXTENSION} -> libdep.so.1; searched `{SITE}/lib`)",
+        ),
+        (_one(EXTENSION, binary(("libdep.so.1",))), "searched no rpath at all"),
+        (_one(EXTENSION, binary(("libc10.so",))), "no rpath reaches `torch/lib`"),
+    ),
+    "elf.rpath": (
+        (_one(EXTENSION, binary(runpath=("",))), "is empty"),
+        (_one(EXTENSION, binary(rpath=("/opt/lib",))), "`/opt/lib` is absolute"),
+        (_one(EXTENSION, binary(runpath=("/made/a",))), "folder of the building machine"),
+        (_one(EXTENSION, binary(runpath=("lib",))), "depends on the current folder"),
+        (_one(EXTENSION, binary(runpath=("$ORIGIN/../..",))), "leaves site-packages"),
+        (_one(EXTENSION, binary(runpath=("${ORIGIN}/../../../../..",))), "leaves the environment"),
+    ),
+    "elf.baseline": (
+        (_needs("GLIBC_2.34", "dlopen"), "takes dlopen from libc.so.6 in version GLIBC_2.34"),
+        (_needs("GLIBC_2.34", *"abcdefg"), "takes a, b, c, d, e and 2 more from"),
+        (_needs("GLIBC_2.34"), "takes a symbol from libc.so.6"),
+        (_needs("GLIBC_PRIVATE", "x"), "GLIBC_PRIVATE"),
+        (_needs("GLIBC_ABI_DT_RELR"), "GLIBC_ABI_DT_RELR"),
+    ),
+    "elf.execstack": ((_one(EXTENSION, binary(stack=True)), "executable stack"),),
+    "elf.textrel": ((_one(EXTENSION, binary(textrel=True)), "TEXTREL"),),
+    "leak.paths": (
+        (content(leaks=(Leak(16, "/made/a.c"),)), "byte 0x10 names the building machine"),
+    ),
+    "duplicate.runtime": (
+        (
+            content({"a.libs/libgomp-0123abcd.so.1": binary(), "b/libgomp.so.1": binary()}),
+            "a.libs/libgomp-0123abcd.so.1: 2 copies of libgomp",
+        ),
+    ),
+    "cuda.architectures": (
+        (_one(EXTENSION, binary(cuda=("sm_80",))), "lacks device code for compute_80"),
+        (content(), "has no device code, wanted compute_80, sm_80"),
+    ),
+}  # fmt: skip
+WARNINGS = {
+    "wheel.readable": (
+        (content(files=("a/B.py", "a/b.py")), "differs from `a/B.py` only in case"),
+    ),
+    "wheel.tags": (
+        (
+            content({EXTENSION: binary(), "tiny/device.so": binary(machine="aarch64")}),
+            "tiny/device.so: is for aarch64",
+        ),
+    ),
+    "elf.readable": ((Content((), damaged=("a.so: cut off",)), "a.so: cut off"),),
+    "elf.rpath": (
+        (_one(EXTENSION, binary(runpath=("$ORIGIN/../other/lib",))), "leads to `other/lib`"),
+    ),
+    "cuda.architectures": (
+        (_one(EXTENSION, binary(cuda=("sm_80", "compute_80", "sm_90", "lto_90"))), "for sm_90"),
+    ),
+}
+
+
+def _table(
+    samples: Mapping[str, tuple[tuple[Content, str], ...]],
+) -> list[tuple[str, Content, str]]:
+    return [(id_, found, text) for id_, rows in samples.items() for found, text in rows]
+
+
+@pytest.mark.parametrize(("id_", "found", "text"), _table(FAILURES))
+def test_what_is_wrong_is_reported(id_: str, found: Content, text: str) -> None:
+    status, problems = statuses(found, expectations=KNOWN)[id_]
+
+    assert status == "fail"
+    assert any(text in problem for problem in problems), problems
+
+
+@pytest.mark.parametrize(("id_", "found", "text"), _table(WARNINGS))
+def test_what_is_doubtful_is_a_warning(id_: str, found: Content, text: str) -> None:
+    status, problems = statuses(found, expectations=KNOWN)[id_]
+
+    assert status == "warn"
+    assert any(text in problem for problem in problems), problems
+
+
+def test_every_check_on_bytes_has_a_sample_it_complains_about() -> None:
+    wanted = {check.id for check in CATALOGUE if check.needs == "artifact"}
+
+    assert wanted == set(FAILURES) | set(WARNINGS)
+
+
+PROMISED = {"manylinux_2_17_x86_64": {"GLIBC": {"2.17"}, "GLIBCXX": {"3.4.19"}}}
+
+
+@pytest.mark.parametrize(
+    ("version", "library", "status"),
+    [
+        ("GLIBC_2.17", "libc.so.6", "pass"),
+        ("GLIBC_2.18", "libc.so.6", "fail"),
+        ("GLIBCXX_3.4.19", "libstdc++.so.6", "pass"),
+        ("GLIBCXX_3.4.30", "libstdc++.so.6", "fail"),
+        ("UNKNOWN_9", "libc.so.6", "pass"),
+    ],
+)
+def test_a_policy_table_decides_on_every_family(version: str, library: str, status: str) -> None:
+    expectations = Expectations(symbol_versions=PROMISED)
+
+    found = statuses(_needs(version, "x", library=library), expectations=expectations)
+
+    assert found["elf.baseline"][0] == status
+
+
+def test_versions_of_a_library_in_the_wheel_are_its_own_affair() -> None:
+    need = VersionNeed("libstdc++-0123abcd.so.6", "GLIBC_9.9", ("x",))
+    found = content(
+        {
+            EXTENSION: binary(versions=(need,)),
+            "tiny.libs/libstdc++-0123abcd.so.6": binary(soname="libstdc++-0123abcd.so.6"),
+        }
+    )
+
+    assert statuses(found)["elf.baseline"][0] == "pass"
+
+
+def test_the_lowest_claimed_tag_counts() -> None:
+    name = "tiny-1.0-cp311-cp311-manylinux_2_17_x86_64.manylinux_2_34_x86_64.whl"
+
+    status, problems = statuses(_needs("GLIBC_2.34", "dlopen"), name)["elf.baseline"]
+
+    assert status == "fail"
+    assert problems[0].endswith("which `manylinux_2_17_x86_64` does not promise")
+
+
+@pytest.mark.parametrize("file", ["tiny-1.0-cp311-cp311-linux_x86_64.whl", "nonsense.whl"])
+def test_without_a_claim_there_is_no_baseline_and_a_gap_only_warns(file: str) -> None:
+    found = statuses(_one(EXTENSION, binary(("libdep.so.1",))), file)
+
+    assert found["elf.baseline"][0] == "skip"
+    assert found["elf.needed"][0] == "warn"
+
+
+def test_declared_libraries_are_not_missing() -> None:
+    found = _one(EXTENSION, binary(("libcuda.so.1", "libtorch_cpu.so"), ("$ORIGIN/../torch/lib",)))
+    bundle = Bundle(exclude=("libcuda.so.*",), siblings=TORCH.siblings)
+
+    result = statuses(found, expectations=Expectations(bundle=bundle))
+
+    assert result["elf.needed"] == ("pass", ())
+    assert result["elf.rpath"] == ("pass", ())
+
+
+def test_a_folder_may_search_itself_and_nothing_else() -> None:
+    places = {"lib/a.so": "lib/a.so", "bin/a": "bin/a"}
+    inside = content(
+        {"lib/a.so": binary(), "bin/a": binary(("a.so",), ("$ORIGIN/../lib",))},
+        {},
+        installed=places,
+    )
+    outside = content({"bin/a": binary((), ("$ORIGIN/../../lib",))}, {}, installed=places)
+
+    assert statuses(inside, "tree", "folder")["elf.rpath"][0] == "pass"
+    assert statuses(inside, "tree", "folder")["elf.needed"][0] == "pass"
+    assert "leaves the folder" in statuses(outside, "tree", "folder")["elf.rpath"][1][0]
+
+
+def test_a_script_may_search_site_packages() -> None:
+    path = "tiny-1.0.data/scripts/tool"
+    found = content(
+        {path: binary(runpath=("$ORIGIN/../lib",))}, TEXTS, installed={path: "bin/tool"}
+    )
+
+    assert statuses(found)["elf.rpath"][0] == "pass"
+
+
+@pytest.mark.parametrize(
+    ("name", "member", "status"),
+    [
+        ("a-1-cp38-abi3-linux_x86_64.whl", "a.abi3.so", "pass"),
+        ("a-1-cp38-abi3-linux_x86_64.whl", "a.cpython-38-x86_64-linux-gnu.so", "warn"),
+        ("a-1-py3-none-linux_x86_64.whl", "a.cpython-38-x86_64-linux-gnu.so", "warn"),
+        ("a-1-py3-none-linux_x86_64.whl", "lib_a.so", "pass"),
+        ("a-1-cp37-cp37m-linux_x86_64.whl", "a.cpython-37m-x86_64-linux-gnu.so", "pass"),
+        ("a-1-cp313-cp313t-linux_x86_64.whl", "a.cpython-313t-x86_64-linux-gnu.so", "pass"),
+        ("a-1-cp313-cp313t-linux_x86_64.whl", "a.cpython-312-x86_64-linux-gnu.so", "fail"),
+        ("a-1-py3-none-any.whl", "a.so", "fail"),
+    ],
+)
+def test_extension_names_fit_the_tags(name: str, member: str, status: str) -> None:
+    assert statuses(content({member: binary()}), name)["wheel.tags"][0] == status
+
+
+def test_a_binary_in_a_pure_wheel_is_doubtful() -> None:
+    found = content({EXTENSION: binary()}, {"tiny-1.0.dist-info/WHEEL": "Root-Is-Purelib: true\n"})
+
+    assert statuses(found)["wheel.tags"][0] == "warn"
+
+
+def test_a_file_that_is_named_otherwise_fails_one_check() -> None:
+    found = statuses(SOUND, "tiny.whl")
+
+    assert found["wheel.name"][0] == "fail"
+    assert found["wheel.tags"][0] == "skip"
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("a.libs/libgomp-a34b3233.so.1.0.0", "libgomp"),
+        ("libgomp.so.1", "libgomp"),
+        ("libstdc++.so.6", "libstdc++"),
+        ("libgcc_s-0908ffa1.so.1", "libgcc_s"),
+        ("nvidia/cuda_runtime/lib/libcudart.so.12", "libcudart"),
+        ("libiomp5.so", "libiomp5"),
+        ("libgompx.so.1", ""),
+        ("_x.cpython-311-x86_64-linux-gnu.so", ""),
+    ],
+)
+def test_runtimes_are_known_by_all_their_names(file: str, name: str) -> None:
+    assert family(file) == name
+
+
+def test_nothing_to_look_at_is_skipped_with_a_reason() -> None:
+    subject = Subject(Path(NAME), "wheel", content())
+
+    skipped = {r.id: r.reason for r in check_artifact(subject).results if r.status == "skip"}
+
+    assert skipped == {
+        "elf.needed": "there is no binary in it",
+        "elf.rpath": "there is no binary in it",
+        "elf.execstack": "there is no binary in it",
+        "elf.textrel": "there is no binary in it",
+        "leak.paths": "the folders of the build are not known here",
+        "duplicate.runtime": "there is no binary in it",
+        "cuda.architectures": "no CUDA architectures were asked for",
+    }

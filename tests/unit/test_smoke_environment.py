@@ -1,0 +1,315 @@
+"""Environment checks, in a real environment that a wheel was copied into by hand."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+import venv
+import zipfile
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from builder.binary import Binary
+from builder.config.recipe import Checks
+from builder.process import Processes
+from smoke.checks import CATALOGUE
+from smoke.content import SITE, read_wheel
+from smoke.probing import open_environment
+from smoke.report import Result
+from smoke.runner import run
+from smoke.subject import Content, Kind, Member, Subject
+
+METADATA = "Metadata-Version: 2.1\nName: tiny\nVersion: 1.0\n"
+FILES = {
+    "tiny/__init__.py": "__version__ = '1.0'\n",
+    "tiny-1.0.dist-info/METADATA": METADATA,
+    "tiny-1.0.dist-info/RECORD": "",
+}
+
+
+class Lab:
+    """An environment, the wheel that is said to be in it, and the checks to run."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        venv.create(folder / "env", symlinks=True, with_pip=False)
+        self.python = folder / "env" / "bin" / "python"
+        version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
+        self.site = folder / "env" / "lib" / version / "site-packages"
+
+    def install(self, files: Mapping[str, str | bytes]) -> None:
+        for name, text in files.items():
+            file = self.site / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(text.encode() if isinstance(text, str) else text)
+
+    def wheel(self, files: Mapping[str, str | bytes]) -> Content:
+        path = self.folder / "tiny-1.0-py3-none-any.whl"
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, text in files.items():
+                archive.writestr(name, text)
+        return read_wheel(path)
+
+    def check(self, id_: str, checks: Checks, content: Content | None) -> Result:
+        (check,) = (one for one in CATALOGUE if one.id == id_)
+        scratch = self.folder / "scratch"
+        installed = open_environment(
+            self.python, (Path("/usr/bin"), Path("/bin")), scratch, Processes()
+        )
+        path = self.folder / "tiny-1.0-py3-none-any.whl"
+        kind: Kind = "wheel" if content else "environment"
+        subject = Subject(path, kind, content, installed, checks=checks)
+        anywhere = replace(check, kinds=("wheel", "environment"))
+        return run(subject, [anywhere], [check.needs]).results[0]
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    return Lab(tmp_path_factory.mktemp("lab"))
+
+
+@pytest.fixture
+def lab(environment: Lab) -> Lab:
+    for file in sorted(environment.site.rglob("*"), reverse=True):
+        file.rmdir() if file.is_dir() else file.unlink()
+    return environment
+
+
+def test_what_was_installed_byte_for_byte_passes(lab: Lab) -> None:
+    lab.install(FILES)
+    content = lab.wheel(FILES)
+
+    assert lab.check("env.install", Checks(), content).status == "pass"
+    assert lab.check("env.versions", Checks(), content).status == "pass"
+    assert lab.check("env.import", Checks(), content).status == "pass"
+    assert lab.check("env.loaded", Checks(), content).status == "pass"
+
+
+OTHER = "Name: other-name\nVersion: 1\n"
+REQUIRES = METADATA + (
+    "Requires-Dist: absent-one; python_version > '3'\n"
+    "Requires-Dist: absent-two; extra == 'more'\n"
+    "Requires-Dist: absent-three; python_version < '3'\n"
+    "Requires-Dist: Other.Name (>=2)\n"
+    "Requires-Dist: ==nonsense\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "problems"),
+    [
+        pytest.param(
+            {"tiny/__init__.py": "changed\n"},
+            ["tiny/__init__.py: differs from the wheel's bytes"],
+            id="changed file",
+        ),
+        pytest.param(
+            {"tiny-1.0.dist-info/METADATA": REQUIRES, "other_name-1.dist-info/METADATA": OTHER},
+            [
+                "tiny-1.0.dist-info/METADATA: differs from the wheel's bytes",
+                "tiny: requires `absent-one; python_version > '3'`, which is not installed",
+                "tiny: requires `Other.Name (>=2)`, installed is 1",
+                "tiny: requires `==nonsense`, which is no requirement",
+            ],
+            id="requirements",
+        ),
+        pytest.param(
+            {"tiny-1.0.dist-info/METADATA": OTHER},
+            ["tiny: is not installed in"],
+            id="another project",
+        ),
+    ],
+)  # fmt: skip
+def test_what_differs_from_the_wheel_is_reported(
+    lab: Lab, changes: dict[str, str], problems: list[str]
+) -> None:
+    lab.install({**FILES, **changes})
+
+    result = lab.check("env.install", Checks(), lab.wheel(FILES))
+
+    assert result.status == "fail"
+    assert len(result.problems) == len(problems)
+    for found, expected in zip(result.problems, problems, strict=True):
+        assert found.startswith(expected)
+
+
+def test_a_missing_file_is_reported(lab: Lab) -> None:
+    lab.install(FILES)
+
+    result = lab.check("env.install", Checks(), lab.wheel({**FILES, "tiny/lost.py": ""}))
+
+    assert result.problems == ("tiny/lost.py: in the wheel, not installed",)
+
+
+def test_another_version_is_reported(lab: Lab) -> None:
+    lab.install({**FILES, "tiny-1.0.dist-info/METADATA": METADATA.replace("1.0", "1.1")})
+
+    result = lab.check("env.versions", Checks(), lab.wheel(FILES))
+
+    assert result.status == "fail"
+    assert "version 1.1 is installed" in result.problems[0]
+
+
+KILL = "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)"
+CLEAN = "import os\nif 'LD_LIBRARY_PATH' not in os.environ: raise ImportError('clean')"
+
+
+@pytest.mark.parametrize(
+    ("source", "problem"),
+    [
+        pytest.param("import nothing_here", "ModuleNotFoundError: No module", id="error"),
+        pytest.param("raise SystemExit(3)", "SystemExit: 3", id="exit"),
+        pytest.param("import os; os._exit(7)", "ended with exit code 7", id="hard exit"),
+        pytest.param("import os; os._exit(0)", "ended without an answer", id="silent exit"),
+        pytest.param(KILL, "was killed by SIGSEGV", id="crash"),
+        pytest.param("import signal; signal.pause()", "did not finish within 2 s", id="hang"),
+        pytest.param(
+            "import atexit, os; atexit.register(os.abort)",
+            "imports, then was killed by SIGABRT",
+            id="crash at exit",
+        ),
+        pytest.param(CLEAN, "ImportError: clean", id="no search path"),
+    ],
+)
+def test_imports_that_go_wrong_are_reported(lab: Lab, source: str, problem: str) -> None:
+    lab.install({**FILES, "tiny/__init__.py": source})
+
+    result = lab.check("env.import", Checks(imports=("tiny",), timeout=2.0), lab.wheel(FILES))
+
+    assert result.status == "fail"
+    assert len(result.problems) == 1
+    assert result.problems[0].startswith(f"tiny: {problem}")
+
+
+def test_noise_of_a_module_does_not_hide_the_answer(lab: Lab) -> None:
+    lab.install({**FILES, "tiny/__init__.py": "print('@noise', end='')\n"})
+
+    assert lab.check("env.import", Checks(imports=("tiny",)), None).status == "pass"
+
+
+def test_one_guessed_module_is_enough_and_all_recipe_modules_are_needed(lab: Lab) -> None:
+    files = {**FILES, "plugin_for_absent_host.py": "import absent_host\n"}
+    lab.install(files)
+    content = lab.wheel(files)
+
+    guessed = lab.check("env.import", Checks(), content)
+    named = lab.check("env.import", Checks(imports=("tiny", "plugin_for_absent_host")), content)
+
+    assert guessed.status == "warn"
+    assert named.status == "fail"
+    assert guessed.problems == named.problems
+
+
+def test_no_guessed_module_that_imports_is_a_failure(lab: Lab) -> None:
+    files = {"broken.py": "import absent\n"}
+    lab.install(files)
+
+    assert lab.check("env.import", Checks(), lab.wheel(files)).status == "fail"
+
+
+TWICE = """
+import ctypes, pathlib, sys
+host, own = {host!r}, pathlib.Path(__file__).parents[1] / "tiny.libs/libgcc_s-0123abcd.so.1"
+libraries = [ctypes.CDLL(host), ctypes.CDLL(str(own))]
+"""
+
+
+def _libgcc() -> Path:
+    """The host's libgcc_s, which every process that cancels threads may load."""
+    try:
+        ctypes.CDLL("libgcc_s.so.1")
+    except OSError as error:
+        pytest.skip(f"no libgcc_s to load twice: {error}")
+    lines = Path("/proc/self/maps").read_text().splitlines()
+    return Path(next(line.split()[-1] for line in lines if "libgcc_s" in line))
+
+
+def test_a_runtime_that_is_loaded_twice_is_reported(lab: Lab) -> None:
+    host = _libgcc()
+    files: dict[str, str | bytes] = {
+        **FILES,
+        "tiny/__init__.py": TWICE.format(host=str(host)),
+        "tiny.libs/libgcc_s-0123abcd.so.1": host.read_bytes(),
+    }
+    lab.install(files)
+
+    with_wheel = lab.check("env.loaded", Checks(), lab.wheel(files))
+    without = lab.check("env.loaded", Checks(imports=("tiny",)), None)
+
+    assert with_wheel.status == "fail"
+    assert with_wheel.problems[0].startswith("libgcc_s: is loaded 2 times")
+    assert without.status == "warn"
+
+
+def test_a_library_of_the_wheel_that_is_taken_from_the_host_is_reported(lab: Lab) -> None:
+    host = _libgcc()
+    files = {
+        **FILES,
+        "tiny/__init__.py": f"import ctypes\nlibrary = ctypes.CDLL({str(host)!r})\n",
+    }
+    lab.install(files)
+    content = lab.wheel(files)
+    brought = Binary("elf", "x86_64", 64, "little", "shared", soname="libgcc_s.so.1")
+    requirer = replace(brought, soname="", needed=("libgcc_s.so.1",))
+    members = tuple(
+        Member(name, f"{SITE}/{name}", 1, "", one)
+        for name, one in (("tiny.libs/libgcc_s.so.1", brought), ("tiny/_x.so", requirer))
+    )
+
+    result = lab.check("env.loaded", Checks(), replace(content, members=content.members + members))
+
+    assert result.status == "fail"
+    assert result.problems[0].startswith(f"tiny/_x.so: loads `libgcc_s.so.1` from {host}")
+
+
+@pytest.mark.parametrize("id_", ["env.import", "env.loaded", "env.commands", "env.install"])
+def test_nothing_to_do_is_skipped_with_a_reason(lab: Lab, id_: str) -> None:
+    result = lab.check(id_, Checks(), None)
+
+    assert result.status == "skip"
+    assert result.reason
+
+
+NEUTRAL = 'test $PWD = $HOME && test -z "$PYTHONPATH$LD_LIBRARY_PATH"'
+
+
+@pytest.mark.parametrize(
+    ("argv", "problem"),
+    [
+        (("true",), ""),
+        (("sh", "-c", NEUTRAL), ""),
+        (("sh", "-c", "echo one; echo two; exit 3"), "exit code 3: two (before that: one)"),
+        (("no-such-program",), "there is no `no-such-program` on its PATH"),
+    ],
+    ids=["pass", "clean", "fail", "absent"],
+)
+def test_commands_of_the_recipe(lab: Lab, argv: tuple[str, ...], problem: str) -> None:
+    result = lab.check("env.commands", Checks(commands=(argv,)), None)
+
+    assert result.status == ("fail" if problem else "pass")
+    assert problem in "".join(result.problems)
+
+
+def test_an_interpreter_that_does_not_answer_fails_once_and_skips_the_rest(tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\necho no module named encodings >&2\nexit 1\n")
+    python.chmod(0o755)
+    installed = open_environment(python, (Path("/bin"),), tmp_path / "scratch", Processes())
+    subject = Subject(tmp_path / "tiny-1.0-py3-none-any.whl", "wheel", Content(()), installed)
+
+    report = run(subject, CATALOGUE, ["environment"])
+
+    statuses = {result.id: result.status for result in report.results}
+    assert statuses.pop("env.install") == "fail"
+    assert set(statuses.values()) == {"skip"}
+    assert "no module named encodings" in report.failures[0].problems[0]
+
+
+def test_an_interpreter_that_is_not_there_is_told(tmp_path: Path) -> None:
+    installed = open_environment(tmp_path / "python", (), tmp_path / "scratch", Processes())
+
+    assert installed.facts is None
+    assert "could not be started" in installed.fault
