@@ -1,0 +1,73 @@
+"""The seam between the core and a package type: what a backend is given and gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from builder.config.machine import Machine
+from builder.config.plan import Step
+from builder.config.spec import BuildSpec
+from builder.process import Processes
+from builder.stage.tree import Tree
+
+__all__ = ["Backend", "Package", "Tools", "Trees"]
+
+
+@dataclass(frozen=True, slots=True)
+class Trees:
+    """The compiled inputs of a package: the core tree, and the python tree that holds one raw wheel."""
+
+    core: Tree | None
+    python: Tree | None
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What a backend may use to do its work. `log` receives what its processes print."""
+
+    processes: Processes
+    machine: Machine
+    python: Path
+    work: Path
+    log: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A file that `package` wrote, with facts for the report (grafted libraries, platform tag)."""
+
+    path: Path
+    facts: Mapping[str, object]
+
+
+class Backend(Protocol):
+    """One package type. It never compiles: it takes trees and packages them.
+
+    `identity` names everything besides spec and trees that changes the bytes of the package (engine
+    versions, digests of host libraries that will be grafted); it enters the package's input key.
+    """
+
+    @property
+    def name(self) -> str:
+        """The package type this backend makes, for example `manywheel`."""
+        ...
+
+    @property
+    def needs_python(self) -> bool:
+        """Whether its packages are made for one Python each; C++ archives are not."""
+        ...
+
+    def plan(self, spec: BuildSpec) -> tuple[Step, ...]:
+        """The steps of `package`, as values that print as readable shell; touches nothing."""
+        ...
+
+    def identity(self, spec: BuildSpec, trees: Trees, tools: Tools) -> Mapping[str, object]:
+        """JSON facts that change the bytes of the package."""
+        ...
+
+    def package(self, spec: BuildSpec, trees: Trees, out: Path, tools: Tools) -> Package:
+        """Write one package into `out` and verify it. Raises `BuilderError`."""
+        ...

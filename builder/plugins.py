@@ -1,0 +1,139 @@
+"""The typed face over pluggy: what plugins offer, and which of them are broken.
+
+One broken plugin never stops the others; it is remembered and named when what it may have offered is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from importlib.metadata import entry_points
+from typing import Protocol
+
+import pluggy
+
+from builder import hookspecs
+from builder.backend import Backend
+from builder.errors import BuilderError, UsageError
+from builder.requests import BuildOutcome
+from smoke.catalogue import Check
+
+__all__ = ["EntryPointLike", "Plugins"]
+
+GROUP = "builder"
+
+
+class EntryPointLike(Protocol):
+    """What is used of an `importlib.metadata.EntryPoint`."""
+
+    @property
+    def name(self) -> str:
+        """The plugin's name."""
+        ...
+
+    @property
+    def value(self) -> str:
+        """The module or object the name stands for."""
+        ...
+
+    def load(self) -> object:
+        """Import it."""
+        ...
+
+
+class Plugins:
+    """Every plugin that could be loaded, and the faults of those that could not."""
+
+    def __init__(self, points: Iterable[EntryPointLike]) -> None:
+        self._manager = pluggy.PluginManager(GROUP)
+        self._manager.add_hookspecs(hookspecs)
+        self._faults: dict[str, str] = {}
+        for point in sorted(points, key=lambda point: (point.name, point.value)):
+            self._register(point)
+
+    @classmethod
+    def installed(cls, *, without: Iterable[str] = ()) -> Plugins:
+        """Load every installed entry point of the group `builder` but those named in `without`."""
+        refused = frozenset(without)
+        return cls(point for point in entry_points(group=GROUP) if point.name not in refused)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the plugins that work, sorted."""
+        return tuple(sorted(name for name, _ in self._manager.list_name_plugin()))
+
+    @property
+    def faults(self) -> Mapping[str, str]:
+        """What is wrong with each broken plugin, by name."""
+        return dict(self._faults)
+
+    def backends(self) -> Mapping[str, Backend]:
+        """Every backend by package type. Raises `BuilderError` when two plugins offer one name."""
+        offers = self._offers("builder_backends")
+        found: dict[str, tuple[str, Backend]] = {}
+        for plugin, offer in offers:
+            backend: Backend = offer  # type: ignore[assignment]  # pluggy cannot type its results
+            if backend.name in found:
+                _refuse_twins("backend", backend.name, found[backend.name][0], plugin)
+            found[backend.name] = (plugin, backend)
+        return {name: backend for name, (_, backend) in sorted(found.items())}
+
+    def backend(self, name: str) -> Backend:
+        """The backend of one package type. Raises `UsageError` naming what there is and what is broken."""
+        found = self.backends()
+        if name in found:
+            return found[name]
+        broken = tuple(
+            f"plugin `{plugin}` is broken: {fault}" for plugin, fault in self._faults.items()
+        )
+        raise UsageError(
+            f"no backend makes packages of type `{name}`",
+            faults=broken,
+            hint=f"installed backends: {', '.join(found) or 'none'}; "
+            "a backend comes from a package with an entry point in the group `builder`",
+        )
+
+    def checks(self) -> tuple[Check, ...]:
+        """The checks that plugins add. Raises `BuilderError` when two have one id."""
+        found: dict[str, tuple[str, Check]] = {}
+        for plugin, offer in self._offers("builder_checks"):
+            check: Check = offer  # type: ignore[assignment]  # pluggy cannot type its results
+            if check.id in found:
+                _refuse_twins("check", check.id, found[check.id][0], plugin)
+            found[check.id] = (plugin, check)
+        return tuple(check for _, check in found.values())
+
+    def build_finished(self, outcome: BuildOutcome) -> None:
+        """Tell every plugin what a build did."""
+        self._manager.hook.builder_build_finished(outcome=outcome)
+
+    def _register(self, point: EntryPointLike) -> None:
+        """Load one plugin; whatever goes wrong is its own fault and is remembered."""
+        try:
+            plugin = point.load()
+            self._manager.register(plugin, name=point.name)
+        except Exception as error:  # noqa: BLE001  # a plugin may raise anything; this is the loader's border
+            self._faults[point.name] = f"`{point.value}` cannot be loaded: {error}"
+            return
+        try:
+            self._manager.check_pending()
+        except pluggy.PluginValidationError as error:
+            self._manager.unregister(name=point.name)
+            self._faults[point.name] = f"`{point.value}` has a hook that does not exist: {error}"
+
+    def _offers(self, hook: str) -> list[tuple[str, object]]:
+        """What each plugin yields for a hook, with the plugin's name."""
+        offers: list[tuple[str, object]] = []
+        for implementation in getattr(self._manager.hook, hook).get_hookimpls():
+            name = implementation.plugin_name
+            try:
+                offers += [(name, offer) for offer in implementation.function()]
+            except Exception as error:  # noqa: BLE001  # a plugin may raise anything; this is the loader's border
+                self._faults[name] = f"`{hook}` failed: {error}"
+        return sorted(offers, key=lambda offer: offer[0])
+
+
+def _refuse_twins(kind: str, name: str, first: str, second: str) -> None:
+    raise BuilderError(
+        f"two plugins offer a {kind} named `{name}`: `{first}` and `{second}`",
+        hint=f"uninstall one of them, or switch one off with `--without-plugin {second}`",
+    )

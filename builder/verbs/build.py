@@ -1,0 +1,360 @@
+"""`builder build`: the table of contents. Resolve, plan, run the stages, package, check, deliver."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from builder.archive.deliver import deliver
+from builder.backend import Tools, Trees
+from builder.config.machine import Machine
+from builder.config.plan import Plan
+from builder.errors import BuilderError, Interrupted
+from builder.events import Event, Events, ignore
+from builder.plugins import Plugins
+from builder.process import Processes
+from builder.requests import Artifact, BuildOutcome, BuildRequest, Failure, StageResult
+from builder.stage import interpreters
+from builder.stage.core_stage import build_core
+from builder.stage.python_stage import build_python
+from builder.stage.store import TreeStore, Workspace
+from builder.stage.tree import Tree
+from builder.stage.workbench import Workbench
+from builder.verbs.check import check_package
+from builder.verbs.lines import Line, covers, describe, lay_lines, package_key, raw_wheel
+from builder.verbs.resolve import find_recipe, resolve
+from builder.verbs.schedule import Failed, Node, run_graph
+from smoke.report import Report
+
+__all__ = ["build", "plan"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """What one job of the graph came to. `owner` is the target whose job really made the tree."""
+
+    tree: Tree
+    stage: StageResult
+    owner: str
+    report: Report | None = None
+    path: Path | None = None
+
+
+_Results = Mapping[str, "_Made | Failed"]
+
+
+def plan(
+    request: BuildRequest,
+    machine: Machine,
+    *,
+    plugins: Plugins | None = None,
+    events: Events = ignore,
+) -> Plan:
+    """What `build` would do, with every key and whether the store has it. Compiles nothing.
+
+    Raises `UsageError` for a request that cannot be meant, `BuilderError` when nothing at all can be planned.
+    """
+    bench = _bench(request, machine, events)
+    plugins = plugins or Plugins.installed()
+    resolved = resolve(find_recipe(request, Path.cwd()), request, bench, _pythonless(plugins))
+    lines, failures = lay_lines(resolved, plugins, bench)
+    for failure in (*resolved.failures, *failures):
+        events(Event("warning", failure.target, f"{failure.error} (hint: {failure.hint})"))
+    return describe(lines, bench)
+
+
+def build(
+    request: BuildRequest,
+    machine: Machine,
+    *,
+    plugins: Plugins | None = None,
+    events: Events = ignore,
+) -> BuildOutcome:
+    """Build, package, check and deliver every target of a request.
+
+    A target that fails is a `Failure` in the outcome and never the end of the others. Raises `UsageError` for a
+    request that cannot be meant, `NothingSelected` for an empty selection, `Interrupted` on Ctrl-C: the store then
+    holds every finished stage, and the same call goes on from there.
+    """
+    started = time.monotonic()
+    plugins = plugins or Plugins.installed()
+    bench = _bench(request, machine, events)
+    resolved = resolve(find_recipe(request, Path.cwd()), request, bench, _pythonless(plugins))
+    lines, unplanned = lay_lines(resolved, plugins, bench)
+    nodes = [
+        node for line in lines for node in _nodes(line, lines, request, bench, plugins, events)
+    ]
+    unique = tuple({node.name: node for node in nodes}.values())
+    results = run_graph(unique, request.jobs or machine.cores, stop=bench.processes.stop)
+    outcome = BuildOutcome(
+        describe(lines, bench),
+        _artifacts(lines, results),
+        (*resolved.failures, *unplanned, *_failures(lines, results)),
+        round(time.monotonic() - started, 3),
+    )
+    plugins.build_finished(outcome)
+    return outcome
+
+
+def _bench(request: BuildRequest, machine: Machine, events: Events) -> Workbench:
+    processes = Processes(events)
+    store = TreeStore(
+        request.store or machine.cache / "store",
+        events=events,
+        processes=processes,
+        keep=request.keep,
+    )
+    host = next(iter(interpreters.find((machine.python,), machine, processes).values()))
+    if isinstance(host, BuilderError):
+        raise host
+    return Workbench(store, machine, processes, host)
+
+
+def _pythonless(plugins: Plugins) -> tuple[str, ...]:
+    return tuple(name for name, backend in plugins.backends().items() if not backend.needs_python)
+
+
+def _nodes(
+    line: Line,
+    lines: Sequence[Line],
+    request: BuildRequest,
+    bench: Workbench,
+    plugins: Plugins,
+    events: Events,
+) -> list[Node[_Made]]:
+    """The jobs of one target: core, python, package, check, deliver. Equal core jobs have one name."""
+    name = line.name
+    jobs: list[Node[_Made]] = []
+    if line.core is not None:
+        jobs.append(
+            Node(_core(line), _told(events, line.core.title, lambda _: _run_core(line, bench)))
+        )
+    if line.python is not None:
+        jobs.append(
+            Node(
+                f"python {name}",
+                _told(events, line.python.title, lambda done: _run_python(line, done, bench)),
+                needs=(_core(line),) if line.core else (),
+                after=() if line.is_pilot else (f"python {line.pilot}",),
+            )
+        )
+    before = tuple(job.name for job in jobs)
+    jobs.append(
+        Node(
+            f"package {name}",
+            _told(events, f"package {name}", lambda done: _run_package(line, done, bench)),
+            needs=before,
+            after=() if line.is_pilot else (f"package {line.pilot}",),
+        )
+    )
+    last = f"package {name}"
+    if request.check:
+        last = f"check {name}"
+        # The consumer compiles against the core tree, which is the same for all wheels made from it.
+        first = next(other for other in lines if other.core_digest == line.core_digest)
+        own = first.name == name
+        check = _told(events, last, lambda done: _run_check(line, done, bench, plugins, own=own))
+        jobs.append(Node(last, check, needs=(f"package {name}",)))
+    served = tuple(
+        f"{last.split(' ', 1)[0]} {other.name}"
+        for other in lines
+        if other.pilot == name and other.name != name
+    )
+    deliver_job = Node(
+        f"deliver {name}",
+        lambda done: _run_deliver(line, done, last, served, request.output),
+        needs=(last,),
+        after=served,
+    )
+    return [*jobs, deliver_job]
+
+
+def _core(line: Line) -> str:
+    return f"core {line.core_digest}"
+
+
+def _told(
+    events: Events, job: str, work: Callable[[_Results], _Made]
+) -> Callable[[_Results], _Made]:
+    """The same work, with its start, its end and its time told."""
+
+    def tell(done: _Results) -> _Made:
+        started = time.monotonic()
+        events(Event("started", job))
+        try:
+            made = work(done)
+        except BuilderError as error:
+            if not isinstance(error, Interrupted):
+                events(Event("failed", job, error.message, time.monotonic() - started))
+            raise
+        seconds = time.monotonic() - started
+        hit = made.stage.hit and not job.startswith("check ")
+        events(Event("finished", job, made.owner, seconds, hit=hit))
+        if job.startswith("check "):
+            return made
+        return replace(made, stage=replace(made.stage, seconds=round(seconds, 3)))
+
+    return tell
+
+
+def _stage(name: str, tree: Tree, *, hit: bool) -> StageResult:
+    runs = tree.facts.get("compiler_runs", 0)
+    return StageResult(name, tree.key, hit, 0.0, runs if isinstance(runs, int) else 0)
+
+
+def _run_core(line: Line, bench: Workbench) -> _Made:
+    assert line.core is not None
+    tree, hit = build_core(line.core, bench)
+    return _Made(tree, _stage("core", tree, hit=hit), line.name)
+
+
+def _tree(done: _Results, name: str) -> Tree | None:
+    made = done.get(name)
+    return made.tree if isinstance(made, _Made) else None
+
+
+def _run_python(line: Line, done: _Results, bench: Workbench) -> _Made:
+    assert line.python is not None
+    assert line.spec.target.python is not None
+    pilot = done.get(f"python {line.pilot}")
+    if isinstance(pilot, _Made) and covers(raw_wheel(pilot.tree).name, line.spec.target.python):
+        return replace(pilot, stage=replace(pilot.stage, hit=True))
+    declared = line.python.stage.serves
+    if isinstance(pilot, _Made) and declared in {"abi3", "py3"}:
+        raise BuilderError(
+            f'the recipe says `serves = "{declared}"`, but `{raw_wheel(pilot.tree).name}` does not serve '
+            f"`{line.spec.target.python}`",
+            hint='set `serves = "version"` in [python], or make the project build such a wheel',
+        )
+    core = _tree(done, _core(line)) if line.core else None
+    tree, hit = build_python(line.python, core, bench)
+    return _Made(tree, _stage("python", tree, hit=hit), line.name)
+
+
+def _run_package(line: Line, done: _Results, bench: Workbench) -> _Made:
+    python = done.get(f"python {line.name}")
+    if isinstance(python, _Made) and python.owner != line.name:
+        packed = done[f"package {line.pilot}"]
+        if isinstance(packed, Failed):
+            raise packed.error
+        return replace(packed, stage=replace(packed.stage, hit=True))
+    core = _tree(done, _core(line)) if line.core else None
+    trees = Trees(core, _tree(done, f"python {line.name}"))
+
+    def tools(workspace: Path, log: Path) -> Tools:
+        return Tools(bench.processes, bench.machine, bench.machine.python, workspace, log)
+
+    scratch = bench.store.scratch()
+    key = package_key(line, trees, tools(scratch, scratch / "log"))
+
+    def write(workspace: Workspace) -> Mapping[str, object]:
+        package = line.backend.package(
+            line.spec, trees, workspace.content, tools(workspace.root, workspace.log)
+        )
+        return {**package.facts, "file": package.path.name}
+
+    tree, hit = bench.store.make(key, write)
+    return _Made(tree, _stage("package", tree, hit=hit), line.name)
+
+
+def _package_file(tree: Tree) -> Path:
+    return tree.root / str(tree.facts["file"])
+
+
+def _run_check(
+    line: Line, done: _Results, bench: Workbench, plugins: Plugins, *, own: bool
+) -> _Made:
+    packed = done[f"package {line.name}"]
+    assert isinstance(packed, _Made)
+    core = _tree(done, _core(line)) if line.core and own else None
+    report = check_package(_package_file(packed.tree), line.spec, core, bench, plugins.checks())
+    if not report.ok:
+        problems = [
+            f"{result.id}: {problem}"
+            for result in report.failures
+            for problem in (result.problems or (result.reason,))
+        ]
+        raise BuilderError(
+            f"`{_package_file(packed.tree).name}` did not pass its checks",
+            faults=problems,
+            hint=f"look at it with `builder check {_package_file(packed.tree)}`",
+        )
+    return replace(packed, report=report)
+
+
+def _run_deliver(
+    line: Line, done: _Results, last: str, served: tuple[str, ...], output: Path
+) -> _Made:
+    made = done[last]
+    assert isinstance(made, _Made)
+    if made.owner != line.name:
+        return made
+    for other in served:
+        result = done[other]
+        if isinstance(result, Failed) and result.node == other:
+            raise BuilderError(
+                f"`{_package_file(made.tree).name}` is not delivered: `{other}` failed on the same bytes",
+                hint="see that failure",
+            )
+    return replace(made, path=deliver(_package_file(made.tree), output))
+
+
+def _artifacts(lines: Sequence[Line], results: _Results) -> tuple[Artifact, ...]:
+    """One artifact per file, with every target it serves and the stages it went through."""
+    artifacts: list[Artifact] = []
+    for line in lines:
+        made = results.get(f"deliver {line.name}")
+        if not isinstance(made, _Made) or made.path is None:
+            continue
+        names = [f"python {line.name}", f"package {line.name}"]
+        if line.core is not None:
+            names.insert(0, _core(line))
+        stages = [found.stage for name in names if isinstance(found := results.get(name), _Made)]
+        mine = [
+            (other, found)
+            for other in lines
+            if isinstance(found := results.get(f"deliver {other.name}"), _Made)
+            and found.owner == line.name
+        ]
+        entry = next(entry for entry in made.tree.entries if entry.path == made.path.name)
+        artifacts.append(
+            Artifact(
+                made.path,
+                line.spec.target,
+                entry.content,
+                entry.size,
+                tuple(stages),
+                tuple(other.spec.target for other, _ in mine),
+                _merged(mine),
+            )
+        )
+    return tuple(artifacts)
+
+
+def _merged(mine: Sequence[tuple[Line, _Made]]) -> Report | None:
+    """One report of one file: checks of the further interpreters it serves carry the interpreter in their id."""
+    reports = [(line, made.report) for line, made in mine if made.report is not None]
+    if not reports:
+        return None
+    first = reports[0][1]
+    rest = [
+        replace(result, id=f"{result.id}[{line.spec.target.python}]")
+        for line, report in reports[1:]
+        for result in report.results
+        if result.id.startswith("env.")
+    ]
+    return replace(first, results=(*first.results, *rest))
+
+
+def _failures(lines: Sequence[Line], results: _Results) -> tuple[Failure, ...]:
+    failures: list[Failure] = []
+    for line in lines:
+        result = results[f"deliver {line.name}"]
+        if isinstance(result, Failed):
+            error = result.error
+            detail = "\n".join((error.message, *(f"  {fault}" for fault in error.faults)))
+            stage = result.node.split(" ", 1)[0]
+            failures.append(Failure(line.name, stage, detail, error.hint, error.log))
+    return tuple(failures)

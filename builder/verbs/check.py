@@ -1,0 +1,307 @@
+"""`builder check`: the suite on the exact bytes, then on what a fresh environment makes of them."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+from builder.archive.wheel import WheelName
+from builder.config.apply import expand
+from builder.config.machine import Machine
+from builder.config.python import Python
+from builder.config.recipe import Bundle, Checks
+from builder.config.spec import BuildSpec
+from builder.config.toolchain import Interpreter
+from builder.errors import BuilderError, Interrupted, UsageError
+from builder.events import Events, ignore
+from builder.process import Processes
+from builder.relink.policy import Policy, policies, whitelist
+from builder.stage import environment, interpreters
+from builder.stage.system import installed
+from builder.stage.tree import Tree
+from builder.stage.workbench import Workbench
+from smoke.catalogue import Check, choose
+from smoke.checks import CATALOGUE
+from smoke.claims import header, name_of
+from smoke.probing import open_environment
+from smoke.report import Report, merged
+from smoke.runner import Request, check_artifact, check_environment, subject_of
+from smoke.subject import HOST_LIBRARIES, Core, Expectations, Installed, Subject
+
+__all__ = ["Knowledge", "check", "check_package", "newest_for"]
+
+
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    """What a recipe or a build knows about a subject, and its bytes do not say.
+
+    `recipe` is the folder that commands call `{recipe}` and that holds the C++ consumer; `core` is
+    the core tree's folder. `programs` are folders searched before the machine's own.
+    """
+
+    bundle: Bundle = field(default_factory=Bundle)
+    build_paths: tuple[str, ...] = ()
+    architectures: tuple[str, ...] = ()
+    recipe: Path | None = None
+    core: Path | None = None
+    programs: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Bench:
+    """What every check of one call works with."""
+
+    known: Knowledge
+    chosen: tuple[Check, ...]
+    machine: Machine
+    processes: Processes
+
+    @property
+    def path(self) -> tuple[Path, ...]:
+        """The search path for programs."""
+        return (*self.known.programs, *self.machine.path)
+
+
+def check(
+    subjects: Sequence[Path],
+    machine: Machine,
+    *,
+    python: Path | None = None,
+    checks: Checks | None = None,
+    knowledge: Knowledge | None = None,
+    select: Sequence[str] = (),
+    skip: Sequence[str] = (),
+    extra: Iterable[Check] = (),
+    events: Events = ignore,
+    processes: Processes | None = None,
+) -> tuple[Report, ...]:
+    """One report for each wheel, folder or environment.
+
+    A wheel is also installed into a fresh environment of an interpreter that it is for; with
+    `python` (an environment's folder or interpreter) that one is probed as it is. `python` alone is
+    a subject of its own. `extra` are checks of plugins. Raises `UsageError` for what cannot be
+    checked, `NothingSelected` when no check is left.
+    """
+    chosen = choose((*CATALOGUE, *extra), select, skip)
+    ready = _interpreter_of(python) if python else None
+    if python and not subjects:
+        subjects = (python if python.is_dir() else python.parent.parent,)
+    if not subjects:
+        raise UsageError("nothing to check", hint="give a wheel, a folder or an environment")
+    bench = _Bench(knowledge or Knowledge(), chosen, machine, processes or Processes(events))
+    return tuple(_check_one(path.absolute(), checks or Checks(), ready, bench) for path in subjects)
+
+
+def check_package(
+    path: Path, spec: BuildSpec, core: Tree | None, bench: Workbench, extra: Iterable[Check] = ()
+) -> Report:
+    """The report on a package that was just built, in an environment of its own target."""
+    recipe, toolchain = spec.recipe, spec.toolchain
+    known = Knowledge(
+        recipe.bundle,
+        (str(bench.store.root), str(recipe.folder), str(bench.machine.home)),
+        toolchain.architectures if toolchain.cuda else (),
+        recipe.folder,
+        core.root if core else None,
+        (toolchain.cuda.root / "bin",) if toolchain.cuda else (),
+    )
+    own = _Bench(known, (*CATALOGUE, *extra), bench.machine, bench.processes)
+    subject = _subject(path, recipe.checks, own)
+    report = check_artifact(subject, own.chosen)
+    return merged(report, _in_fresh_environment(subject, spec.interpreter or bench.host, own))
+
+
+def _check_one(path: Path, checks: Checks, ready: Path | None, bench: _Bench) -> Report:
+    subject = _subject(path, checks, bench)
+    report = check_artifact(subject, bench.chosen)
+    if subject.kind == "environment":
+        ready = ready or _interpreter_of(path)
+    if ready:
+        return merged(report, _in_ready_environment(subject, ready, bench))
+    if subject.kind == "folder":
+        return merged(report, _with_core_alone(subject, bench))
+    interpreter = _suitable(subject, bench)
+    if interpreter is None:
+        absent = "no interpreter on this machine can install it"
+        return merged(report, check_environment(subject, bench.chosen, absent=absent))
+    return merged(report, _in_fresh_environment(subject, interpreter, bench))
+
+
+def _subject(path: Path, checks: Checks, bench: _Bench) -> Subject:
+    """The subject with the policies of its platform as expectations."""
+    arch = bench.machine.arch
+    table = (*policies(arch), *policies(arch, "musl"))
+    expectations = Expectations(
+        host_libraries=tuple(sorted(_host_libraries(path, table))),
+        symbol_versions={tag: policy.symbol_versions for policy in table for tag in policy.tags},
+        bundle=bench.known.bundle,
+        build_paths=bench.known.build_paths,
+        architectures=bench.known.architectures,
+    )
+    return subject_of(Request(path, checks, expectations))
+
+
+def _host_libraries(path: Path, table: tuple[Policy, ...]) -> frozenset[str]:
+    """What hosts of the claimed platform have; without a claim, what any policy promises."""
+    loaders = frozenset(name for name in HOST_LIBRARIES if name.startswith("ld"))
+    tags = set(path.stem.rsplit("-", 1)[-1].split("."))
+    claimed = [policy for policy in table if tags & set(policy.tags)]
+    return loaders | whitelist(claimed or table)
+
+
+def _in_fresh_environment(subject: Subject, interpreter: Interpreter, bench: _Bench) -> Report:
+    """Install the exact bytes with their declared dependencies, then probe."""
+    with _scratch(bench.machine) as scratch:
+        ready = _install(subject, interpreter, scratch, bench)
+        return _probe(subject, ready, scratch, bench)
+
+
+def _install(subject: Subject, interpreter: Interpreter, scratch: Path, bench: _Bench) -> Installed:
+    """A fresh environment with the wheel in it; what the installer says against it is its fault."""
+    neutral = scratch / "neutral"
+    try:
+        installed(subject.checks.system, bench.machine, bench.processes)
+        made = environment.fresh(
+            scratch / "environment",
+            interpreter,
+            subject.checks.requires,
+            bench.machine,
+            bench.processes,
+            wheel=subject.path,
+        )
+    except Interrupted:
+        raise
+    except BuilderError as error:
+        fault = "; ".join((error.message, *error.faults[-5:]))
+        return Installed(interpreter.executable, bench.path, neutral, bench.processes, None, fault)
+    return open_environment(made.python, bench.path, neutral, bench.processes)
+
+
+def _in_ready_environment(subject: Subject, python: Path, bench: _Bench) -> Report:
+    with _scratch(bench.machine) as scratch:
+        ready = open_environment(python, bench.path, scratch / "neutral", bench.processes)
+        return _probe(subject, ready, scratch, bench)
+
+
+def _with_core_alone(subject: Subject, bench: _Bench) -> Report:
+    """A folder is taken for a core tree: the C++ consumer may use it."""
+    with _scratch(bench.machine) as scratch:
+        known = replace(bench.known, core=bench.known.core or subject.path)
+        core = _core(scratch, replace(bench, known=known))
+        return check_environment(replace(subject, core=core), bench.chosen)
+
+
+def _probe(subject: Subject, ready: Installed, scratch: Path, bench: _Bench) -> Report:
+    values = {"python": str(ready.python), "recipe": str(bench.known.recipe or "")}
+    commands = tuple(
+        tuple(expand(word, values) for word in argv) for argv in subject.checks.commands
+    )
+    whole = replace(
+        subject,
+        installed=ready,
+        core=_core(scratch, bench),
+        checks=replace(subject.checks, commands=commands),
+    )
+    return check_environment(whole, bench.chosen)
+
+
+def _core(scratch: Path, bench: _Bench) -> Core | None:
+    if bench.known.core is None or bench.known.recipe is None:
+        return None
+    work = scratch / "core"
+    work.mkdir(parents=True, exist_ok=True)
+    return Core(bench.known.core, bench.known.recipe, bench.path, work, bench.processes)
+
+
+def _suitable(subject: Subject, bench: _Bench) -> Interpreter | None:
+    """An interpreter of this machine that the wheel is for."""
+    name = name_of(subject.path.name)
+    if name is None or not _for_machine(name, bench.machine):
+        return None
+    required = header(subject.content, "METADATA", "Requires-Python")
+    return newest_for(name, required, interpreters.find("all", bench.machine, bench.processes))
+
+
+def newest_for(
+    name: WheelName,
+    required: Sequence[str],
+    found: Mapping[Python, Interpreter | BuilderError],
+) -> Interpreter | None:
+    """The newest interpreter that a wheel's tags and its `Requires-Python` values are for."""
+    fitting = [
+        (python, interpreter)
+        for python, interpreter in found.items()
+        if isinstance(interpreter, Interpreter)
+        and _serves(name, python)
+        and _satisfies(interpreter.version, required)
+    ]
+    return max(fitting, key=lambda pair: pair[0])[1] if fitting else None
+
+
+def _for_machine(name: WheelName, machine: Machine) -> bool:
+    return any(
+        tag == "any" or (tag.endswith(f"_{machine.arch}") and "linux" in tag and "musl" not in tag)
+        for tag in name.platforms
+    )
+
+
+def _serves(name: WheelName, python: Python) -> bool:
+    """Whether an interpreter accepts one of the wheel's Python and ABI tags."""
+    tag = python.interpreter_tag
+    if python.abi_tag in name.abis and tag in name.pythons:
+        return True
+    if "none" in name.abis:
+        return bool(
+            {f"py{python.major}", f"py{python.major}{python.minor}", tag} & set(name.pythons)
+        )
+    prefix = f"cp{python.major}"
+    lowest = [
+        int(text.removeprefix(prefix))
+        for text in name.pythons
+        if text.startswith(prefix) and text.removeprefix(prefix).isdigit()
+    ]
+    return (
+        "abi3" in name.abis
+        and "t" not in python.abiflags
+        and min(lowest, default=99) <= python.minor
+    )
+
+
+def _satisfies(version: str, required: Sequence[str]) -> bool:
+    try:
+        return all(SpecifierSet(text).contains(version, prereleases=True) for text in required)
+    except InvalidSpecifier:
+        return True
+
+
+def _interpreter_of(environment_path: Path) -> Path:
+    """The interpreter of an environment's folder, or the interpreter that was given itself."""
+    candidates = (
+        environment_path,
+        environment_path / "bin/python",
+        environment_path / "bin/python3",
+    )
+    for candidate in candidates:
+        if candidate.is_file():
+            return candidate.absolute()
+    raise UsageError(
+        f"`{environment_path}` is no environment", hint="give its folder or its interpreter"
+    )
+
+
+@contextmanager
+def _scratch(machine: Machine) -> Iterator[Path]:
+    """A folder that is gone afterwards, beside the caches so that installers can link files."""
+    above = machine.cache / "checks"
+    above.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(dir=above))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

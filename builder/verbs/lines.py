@@ -1,0 +1,190 @@
+"""The way of each target through the stages, decided before anything is compiled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from packaging.utils import parse_wheel_filename
+
+from builder.backend import Backend, Tools, Trees
+from builder.config.plan import Plan, PlannedStage
+from builder.config.python import Python
+from builder.config.spec import BuildSpec
+from builder.errors import BuilderError
+from builder.plugins import Plugins
+from builder.requests import Failure
+from builder.stage.core_stage import CoreJob, plan_core
+from builder.stage.key import InputKey
+from builder.stage.python_stage import PythonJob, plan_python
+from builder.stage.tree import Tree
+from builder.stage.workbench import Workbench
+from builder.verbs.resolve import Resolved
+
+__all__ = ["Line", "covers", "describe", "lay_lines", "package_key", "raw_wheel"]
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One target's jobs. `pilot` is the target whose wheel may serve this one too; itself when it must build."""
+
+    spec: BuildSpec
+    backend: Backend
+    core: CoreJob | None
+    python: PythonJob | None
+    pilot: str
+
+    @property
+    def name(self) -> str:
+        """The target id."""
+        return str(self.spec.target)
+
+    @property
+    def core_digest(self) -> str:
+        """The digest of the core stage's key, or nothing without one."""
+        return self.core.key.digest if self.core else ""
+
+    @property
+    def is_pilot(self) -> bool:
+        """Whether this line builds its own wheel in any case."""
+        return self.pilot == self.name
+
+
+def lay_lines(
+    resolved: Resolved, plugins: Plugins, bench: Workbench
+) -> tuple[tuple[Line, ...], tuple[Failure, ...]]:
+    """Plan every stage of every target, side by side; a target that cannot be planned is a `Failure`."""
+    backends = {name: plugins.backend(name) for name in _types(resolved.specs)}
+    pilots = _pilots(resolved.specs)
+
+    def plan(spec: BuildSpec) -> Line | Failure:
+        name = str(spec.target)
+        try:
+            core = plan_core(spec, resolved.source, bench)
+            python = None
+            if spec.interpreter is not None and spec.recipe.python is not None:
+                python = plan_python(spec, resolved.source, core.key if core else None, bench)
+        except BuilderError as error:
+            return Failure(name, "plan", str(error), error.hint, error.log)
+        return Line(spec, backends[spec.target.package_type], core, python, pilots[name])
+
+    with ThreadPoolExecutor(max_workers=max(2, bench.machine.cores)) as pool:
+        answers = tuple(pool.map(plan, resolved.specs))
+    lines = tuple(answer for answer in answers if isinstance(answer, Line))
+    return lines, tuple(answer for answer in answers if isinstance(answer, Failure))
+
+
+def _types(specs: Sequence[BuildSpec]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(spec.target.package_type for spec in specs))
+
+
+def _pilots(specs: Sequence[BuildSpec]) -> Mapping[str, str]:
+    """For each target the one that builds first: the lowest Python of those that differ in nothing else."""
+    first: dict[tuple[str, ...], str] = {}
+    pilots: dict[str, str] = {}
+    for spec in sorted(specs, key=lambda spec: spec.target):
+        target, name = spec.target, str(spec.target)
+        alone = target.python is None or (
+            spec.recipe.python is not None and spec.recipe.python.serves == "version"
+        )
+        group = (
+            target.package_type,
+            str(target.accelerator),
+            target.platform,
+            target.abi,
+            target.variant,
+        )
+        pilots[name] = name if alone else first.setdefault(group, name)
+    return pilots
+
+
+def raw_wheel(tree: Tree) -> Path:
+    """The one wheel of a python tree."""
+    return next(tree.root.glob("*.whl"))
+
+
+def covers(wheel: str, python: Python) -> bool:
+    """Whether a wheel of this file name installs on an interpreter: `py3-none`, or `abi3` of a lower Python."""
+    _, _, _, tags = parse_wheel_filename(wheel)
+    return any(
+        (tag.interpreter == f"py{python.major}" and tag.abi == "none")
+        or (
+            tag.abi == "abi3"
+            and "t" not in python.abiflags
+            and tag.interpreter.startswith(f"cp{python.major}")
+            and int(tag.interpreter[3:] or 0) <= python.minor
+        )
+        for tag in tags
+    )
+
+
+def package_key(line: Line, trees: Trees, tools: Tools) -> InputKey:
+    """The input key of one package. Reads the trees, so it exists only when they do."""
+    spec = line.spec
+    return InputKey(
+        "package",
+        {
+            "format": _FORMAT,
+            "backend": line.backend.name,
+            "name": spec.recipe.name,
+            "core": trees.core.key if trees.core else "",
+            "python": trees.python.key if trees.python else "",
+            "version": spec.version,
+            "platform": spec.target.platform,
+            "abi": spec.target.abi,
+            "variant": spec.target.variant,
+            "baseline": spec.toolchain.baseline,
+            "bundle": {
+                "exclude": list(spec.recipe.bundle.exclude),
+                "siblings": [
+                    [row.package, list(row.libraries), row.directory, row.requires]
+                    for row in spec.recipe.bundle.siblings
+                ],
+            },
+            "identity": dict(line.backend.identity(spec, trees, tools)),
+        },
+    )
+
+
+def describe(lines: Sequence[Line], bench: Workbench) -> Plan:
+    """The plan as `--dry-run` prints it: every stage once, with its targets, key and hit or miss."""
+    rows: dict[tuple[str, str], PlannedStage] = {}
+    for line in lines:
+        for name, job in (("core", line.core), ("python", line.python)):
+            if job is None:
+                continue
+            key = job.key.digest
+            known = rows.get((name, key))
+            targets = (*(known.targets if known else ()), line.name)
+            hit = known.hit if known else bench.store.contains(key)
+            note = ""
+            if name == "python" and not line.is_pilot:
+                note = f"only if the wheel of {line.pilot} does not serve this target too"
+            rows[name, key] = PlannedStage(name, key, hit, targets, job.steps, note)
+    packages = tuple(_package_row(line, bench) for line in lines)
+    order = {"core": 0, "python": 1}
+    return Plan((*sorted(rows.values(), key=lambda row: order[row.name]), *packages))
+
+
+def _package_row(line: Line, bench: Workbench) -> PlannedStage:
+    """The package row of one target; its key is known once its inputs are in the store."""
+    trees = Trees(_stored(line.core, bench), _stored(line.python, bench))
+    key = ""
+    ready = (line.core is None or trees.core) and (line.python is None or trees.python)
+    if ready:
+        work = bench.store.root / "work" / "plan"
+        tools = Tools(bench.processes, bench.machine, bench.machine.python, work, work / "log")
+        key = package_key(line, trees, tools).digest
+    hit = bool(key) and bench.store.contains(key)
+    note = "" if ready else "key known after the stages above"
+    return PlannedStage("package", key, hit, (line.name,), line.backend.plan(line.spec), note)
+
+
+def _stored(job: CoreJob | PythonJob | None, bench: Workbench) -> Tree | None:
+    if job is None or not bench.store.contains(job.key.digest):
+        return None
+    return bench.store.find(job.key.digest)

@@ -1,0 +1,88 @@
+"""Which targets a request means, for a recipe; shared by `build` and `matrix`. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from builder.config.accelerator import Accelerator
+from builder.config.matrix import expand
+from builder.config.python import Python, parse_pythons
+from builder.config.recipe import Recipe
+from builder.config.select import choose
+from builder.config.target import Target
+from builder.config.version import full_version
+from builder.errors import UsageError
+from builder.requests import BuildRequest
+
+__all__ = ["is_path", "target_version", "targets_of"]
+
+
+def is_path(text: str) -> bool:
+    """Whether a `--python` word is the path of an interpreter rather than a version."""
+    return "/" in text or "\\" in text
+
+
+def targets_of(
+    recipe: Recipe,
+    request: BuildRequest,
+    default: Python,
+    found: tuple[Python, ...],
+    pythonless: Collection[str] = ("libtorch",),
+) -> tuple[Target, ...]:
+    """Every target the request asks for, sorted.
+
+    `all` means what the recipe lists, or `found` where it lists nothing. A silent request means
+    `default` and `cpu`; `pythonless` types have no Python. Raises `UsageError` for a spelling nobody
+    knows and `NothingSelected` for an empty selection.
+    """
+    known = tuple(Python.parse(text) for text in recipe.axes.pythons) or found
+    pythons = parse_pythons(request.pythons, known) if request.pythons else (default,)
+    listed = tuple(Accelerator.parse(text) for text in recipe.axes.accelerators)
+    cpu = Accelerator.parse("cpu")
+    asked = tuple(word for text in request.accelerators for word in text.split(","))
+    if "all" in asked:
+        accelerators = listed or (cpu,)
+    elif asked:
+        accelerators = tuple(dict.fromkeys(Accelerator.parse(word) for word in asked))
+    else:
+        accelerators = (cpu,) if not listed or cpu in listed else listed[:1]
+    targets = expand(
+        types=request.types or recipe.axes.types or ("manywheel",),
+        pythons=pythons,
+        accelerators=accelerators,
+        platforms=((request.os, request.arch),),
+        abis=(request.abi,),
+        variants=request.variants or ("",),
+        pythonless=pythonless,
+    )
+    return choose(targets, request.select, request.skip)
+
+
+def target_version(recipe: Recipe, target: Target, request: BuildRequest, base: str) -> str:
+    """The full version of one target, or empty when only the built wheel can say it.
+
+    `base` is the version without channel and local part, or empty when nothing says it yet; a request that needs
+    it then raises `UsageError`.
+    """
+    rule = recipe.version
+    local = rule.local == "accelerator" or (
+        rule.local == "auto" and len(recipe.axes.accelerators) > 1
+    )
+    if not base and not request.version:
+        if local or request.channel == "nightly" or request.build_number > 1:
+            raise UsageError(
+                f"`{recipe.name}` does not say its version before it is built",
+                hint="set `version.number` in the recipe, or give `--version`",
+            )
+        return ""
+    return full_version(
+        base,
+        channel=request.channel,
+        today=request.today,
+        build_number=request.build_number,
+        accelerator=target.accelerator,
+        package_type=target.package_type,
+        os=target.os,
+        local=local,
+        override=request.version,
+    )
