@@ -6,13 +6,16 @@ immutable values and give values back; no hook depends on the order of plugins.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import pluggy
 
-from builder.backend import Backend
-from builder.requests import BuildOutcome
-from smoke.catalogue import Check
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from builder.backend import Backend
+    from builder.requests import BuildOutcome
+    from smoke.catalogue import Check
 
 __all__ = ["builder_backends", "builder_build_finished", "builder_checks", "hookimpl", "hookspec"]
 

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from importlib.metadata import entry_points
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import pluggy
 
 from builder import hookspecs
-from builder.backend import Backend
 from builder.errors import BuilderError, UsageError
-from builder.requests import BuildOutcome
-from smoke.catalogue import Check
+
+if TYPE_CHECKING:
+    from builder.backend import Backend
+    from builder.requests import BuildOutcome
+    from smoke.catalogue import Check
 
 __all__ = ["EntryPointLike", "Plugins"]
 

@@ -202,7 +202,7 @@ def _section_table(
         _, _, _, _, many, link = window.numbers(layout.section, offset, "section header")
         count, names = count or many, link if names == _EXTENDED else names
     window.cut(offset, count * size, "section headers")
-    if count and names >= count:
+    if names and names >= count:
         raise BinaryError(f"ELF header: section {names} of {count} has the section names")
     return (offset, count, names)
 

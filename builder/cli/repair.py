@@ -89,7 +89,7 @@ def command(
         repaired = repair(
             wheels, machine=surroundings.this_machine(environ), wheel_dir=wheel_dir, exclude=words(exclude),
             siblings=tuple(parse_sibling(text) for text in siblings), platform=platform, search=search,
-            library_suffix=lib_sdir, level=level, strip=strip, events=display.hear,
+            library_suffix=lib_sdir, level=level, strip=strip, epoch=_epoch(environ.get("SOURCE_DATE_EPOCH", "")), events=display.hear,
         )  # fmt: skip
     finally:
         display.close()
@@ -117,3 +117,15 @@ def parse_sibling(text: str) -> Sibling:
             hint=f"known: {', '.join(sorted(table))}; or write NAME:DIRECTORY:GLOB[,GLOB]",
         )
     return Sibling(name, words([globs]), directory, name)
+
+
+def _epoch(text: str) -> int | None:
+    """`SOURCE_DATE_EPOCH` as seconds, or None: then a wheel keeps its own time. Raises `UsageError`."""
+    if not text:
+        return None
+    if not text.isascii() or not text.isdigit():
+        raise UsageError(
+            f"SOURCE_DATE_EPOCH is not a number of seconds: `{text}`",
+            hint="unset it, or give the seconds since 1970",
+        )
+    return int(text)

@@ -304,6 +304,7 @@ def sound() -> dict[str, bytes]:
         "cuda-relocatable.so": assemble(replace(PLAIN, sections=(("__nv_relfatbin", container((8, 90, 0x10011))),))),
         "no-sections.so": without_sections(assemble(replace(PLAIN, hash="empty", defined=()))),
         "many-sections.so": with_extended_count(assemble(replace(PLAIN, sections=((".nv_fatbin", CUDA),)))),
+        "stale-note.so": assemble(PLAIN).replace(struct.pack("<III", 4, 20, 3), struct.pack("<III", 4, 200, 3)),
         "core": assemble(Elf(type=4, dynamic=False)),
     }  # fmt: skip
 
@@ -344,6 +345,7 @@ def damaged() -> dict[str, bytes]:
         "sections-huge": with_bytes(60, "H", 0xFFFF),
         "sections-odd": with_bytes(58, "H", 1),
         "section-names-outside": with_bytes(62, "H", 0x7FFF),
+        "section-names-of-none": with_bytes(60, "H", 0),
         "strings-outside": with_tag(STRTAB, 1 << 50),
         "strings-huge": with_tag(STRSZ, 1 << 50),
         "strings-unended": with_tag(STRSZ, 5),

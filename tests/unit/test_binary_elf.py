@@ -113,6 +113,7 @@ NOTHING: Mapping[str, Any] = {
             {"cuda_architectures": ("sm_80", "sm_90a", "sm_103f", "compute_120")},
         ),
         ("no-sections.so", {}),
+        ("stale-note.so", {"build_id": ""}),
         ("cuda-relocatable.so", {"cuda_architectures": ("lto_90",)}),
     ],
 )
@@ -178,6 +179,7 @@ DAMAGE = (
     ("sections-huge", "section headers: 4194240 bytes"),
     ("sections-odd", "section headers of 1 bytes"),
     ("section-names-outside", "section 32767 of 7 has the section names"),
+    ("section-names-of-none", "section 6 of 0 has the section names"),
     ("strings-outside", "dynamic string table: no segment loads the address 0x4000000000000"),
     ("strings-huge", "dynamic string table: 1125899906842624 bytes"),
     ("strings-unended", "name 0x1 has no end in the string table (5 bytes)"),
@@ -232,7 +234,7 @@ def test_more_versions_than_there_are_numbers_for_are_refused() -> None:
     tags = ((MAKER.VERNEED, 1 << 40), (MAKER.VERNEEDNUM, 1))
     elf = MAKER.assemble(MAKER.Elf(needed=("x",), sections=((".needs", needs),), tags=tags))
     place = struct.pack("<QQ", MAKER.VERNEED, MAKER.BASE + elf.index(needs))
-    with pytest.raises(BinaryError, match="version needs at 0x.*: more than there can be"):
+    with pytest.raises(BinaryError, match=r"version needs at 0x.*: more than there can be"):
         read(elf.replace(struct.pack("<QQ", *tags[0]), place))
 
 

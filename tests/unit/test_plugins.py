@@ -82,7 +82,7 @@ def test_a_broken_plugin_is_named_when_it_is_missed_and_never_before() -> None:
 
 
 def test_a_misspelt_hook_is_refused_and_the_others_work() -> None:
-    misspelt = module(builder_backend=list)
+    misspelt = module(builder_backend=lambda: [Toy("zip")])
 
     plugins = Plugins([Point("typo", lambda: misspelt), Point("good", lambda: offering("zip"))])
 

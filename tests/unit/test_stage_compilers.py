@@ -67,7 +67,9 @@ class Stage:
         prefix = "-ffile-prefix-map="
         told = self.call(self.variables["CC"], "-c", "a.c", *words, directory=directory)
         maps = [word.removeprefix(prefix) for word in told if word.startswith(prefix)]
-        fitting = [text.rpartition("=") for text in maps if path.startswith(text.rpartition("=")[0])]
+        fitting = [
+            text.rpartition("=") for text in maps if path.startswith(text.rpartition("=")[0])
+        ]
         old, _, new = fitting[-1] if fitting else ("", "", "")
         return new + path.removeprefix(old)
 
@@ -109,7 +111,7 @@ def test_shims_are_called_like_the_compilers(
 
 def test_the_real_compiler_gets_every_word_as_it_is(stage: Stage) -> None:
     stage.prepare()
-    words = ["-c", "a b.c", "-DX=\"y z\"", "$HOME", "*", "", "-o", "a.o"]
+    words = ["-c", "a b.c", '-DX="y z"', "$HOME", "*", "", "-o", "a.o"]
     told = stage.call(stage.variables["CXX"], *words)
     assert told[0] == str(stage.bin / "g++")
     assert told[1 : len(words) + 1] == words
@@ -168,7 +170,9 @@ def test_what_is_compiled_is_counted(words: list[str], expected: int, stage: Sta
     assert count(stage.folder) == expected
 
 
-@pytest.mark.parametrize("folder", ["CMakeFiles/CMakeScratch/T", "CMakeFiles/CMakeTmp", "meson-private/t"])
+@pytest.mark.parametrize(
+    "folder", ["CMakeFiles/CMakeScratch/T", "CMakeFiles/CMakeTmp", "meson-private/t"]
+)
 def test_trying_out_a_compiler_is_not_counted(folder: str, stage: Stage) -> None:
     stage.prepare()
     (stage.build / folder).mkdir(parents=True)
@@ -215,7 +219,9 @@ def cuda(stage: Stage, version: str = "13.0") -> CudaToolkit:
 def test_a_toolkit_is_named_in_every_way_builds_look_for_it(stage: Stage) -> None:
     variables = stage.prepare(cuda=cuda(stage), architectures=("80-real", "120-virtual"))
     root = str(stage.bin / "cuda")
-    assert [variables[name] for name in ("CUDA_HOME", "CUDA_PATH", "CUDAToolkit_ROOT")] == [root] * 3
+    assert [variables[name] for name in ("CUDA_HOME", "CUDA_PATH", "CUDAToolkit_ROOT")] == [
+        root
+    ] * 3
     assert variables["CUDAARCHS"] == "80-real;120-virtual"
     assert variables["CUDACXX"] == f"{root}/bin/nvcc"
 

@@ -155,14 +155,16 @@ def test_identity_follows_release_and_tools_but_not_the_place(tmp_path: Path) ->
     ("known", "asked", "expected"),
     [
         ("75 80 90 120", ["8.0", "90a"], "80-real;90a-real"),
-        ("75 80 86 90 100 120", [], "75-real;80-real;86-real;90-real;100-real;120-real;120-virtual"),
+        (
+            "75 80 86 90 100 120",
+            [],
+            "75-real;80-real;86-real;90-real;100-real;120-real;120-virtual",
+        ),
         ("", ["3.5"], "35-real"),
     ],
     ids=["asked", "default", "nvcc cannot say"],
 )
-def test_what_is_compiled_for(
-    known: str, asked: list[str], expected: str, tmp_path: Path
-) -> None:
+def test_what_is_compiled_for(known: str, asked: list[str], expected: str, tmp_path: Path) -> None:
     place = machine(tmp_path, toolkit(tmp_path / "cuda", "13.0", known=known))
     (kit,) = toolkits(place, Processes(), memory(tmp_path))
     found = architectures(asked, kit, place, Processes(), memory(tmp_path))

@@ -47,9 +47,7 @@ def test_a_damaged_download_is_fetched_again(tmp_path: Path) -> None:
 
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
     with pytest.raises(BuilderError, match="cannot be downloaded"):
-        download(
-            (tmp_path / "no").as_uri(), SHA256, TreeStore(tmp_path / "s"), machine(tmp_path)
-        )
+        download((tmp_path / "no").as_uri(), SHA256, TreeStore(tmp_path / "s"), machine(tmp_path))
 
 
 @pytest.mark.parametrize("url", ["http://me:s3cret@host/x", "ftp://host/x", "/etc/passwd", "x"])

@@ -30,16 +30,12 @@ def machine(tmp_path: Path) -> Machine:
     """A machine whose only index is a folder of wheels."""
     (tmp_path / "links").mkdir(exist_ok=True)
     (tmp_path / "index").mkdir(exist_ok=True)
-    index = PackageIndex(
-        (tmp_path / "index").as_uri(), find_links=(str(tmp_path / "links"),)
-    )
+    index = PackageIndex((tmp_path / "index").as_uri(), find_links=(str(tmp_path / "links"),))
     path = (Path("/usr/bin"), Path("/bin"))
     return Machine(path, tmp_path, 1, "linux", "x86_64", index=index, cache=tmp_path / "cache")
 
 
-def wheel(
-    folder: Path, name: str, version: str, *, requires: str = "", text: str = ""
-) -> Path:
+def wheel(folder: Path, name: str, version: str, *, requires: str = "", text: str = "") -> Path:
     """A pure wheel with one module that has one text in it."""
     folder.mkdir(exist_ok=True)
     info = f"{name}-{version}.dist-info"
@@ -49,7 +45,9 @@ def wheel(
         f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
         + (f"Requires-Dist: {requires}\n" if requires else ""),
     }
-    record = "".join(f"{path},sha256={_digest(data)},{len(data)}\n" for path, data in members.items())
+    record = "".join(
+        f"{path},sha256={_digest(data)},{len(data)}\n" for path, data in members.items()
+    )
     members[f"{info}/RECORD"] = f"{record}{info}/RECORD,,\n"
     file = folder / f"{name}-{version}-py3-none-any.whl"
     with zipfile.ZipFile(file, "w") as opened:
@@ -199,6 +197,4 @@ def test_only_a_wheel_is_installed_as_one(name: str, tmp_path: Path) -> None:
     if not name.startswith("missing"):
         (tmp_path / name).touch()
     with pytest.raises(UsageError, match="is not a wheel"):
-        fresh(
-            tmp_path / "env", PYTHON, [], machine(tmp_path), Processes(), wheel=tmp_path / name
-        )
+        fresh(tmp_path / "env", PYTHON, [], machine(tmp_path), Processes(), wheel=tmp_path / name)

@@ -183,9 +183,7 @@ def test_identity_follows_what_it_is(changes: dict[str, object], tmp_path: Path)
 
 def test_a_given_interpreter_wins_over_a_found_one(tmp_path: Path) -> None:
     major, minor = HERE.major, HERE.minor
-    given = fake(
-        tmp_path / "a", "python", major=major, minor=minor, version=f"{major}.{minor}.99"
-    )
+    given = fake(tmp_path / "a", "python", major=major, minor=minor, version=f"{major}.{minor}.99")
     answers = find([HERE, given], machine(tmp_path, REAL.parent), Processes())
     assert [str(answer) for answer in answers] == [str(HERE)]
     assert only(answers).executable == given
