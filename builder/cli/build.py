@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,8 +16,10 @@ from builder.cli.request import request_from, target_options
 from builder.cli.summary import outcome_json, plan_json, plan_text, summary_markdown, summary_table
 from builder.config.machine import Machine
 from builder.errors import UsageError
-from builder.plugins import Plugins
 from builder.requests import BuildOutcome, BuildRequest
+
+if TYPE_CHECKING:
+    from builder.plugins import Plugins
 
 __all__ = ["command"]
 
@@ -97,6 +99,8 @@ def command(
     output folder.
     """
     del debug  # read at the border, in `builder.cli.app`
+    from builder.plugins import Plugins  # noqa: PLC0415  # `builder build --help` stays quick
+
     environ = surroundings.environment()
     request, notices = request_from(environ, options)
     for notice in notices:

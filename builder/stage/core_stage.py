@@ -22,6 +22,7 @@ from builder.stage.workbench import (
     expand_all,
     meaning,
     run_step,
+    shim_folder,
     stage_environment,
     target_facts,
 )
@@ -128,7 +129,7 @@ def _compile(job: CoreJob, bench: Workbench, workspace: Workspace) -> dict[str, 
         values["source"] = str(job.source.copy(workspace.root / "source"))
     toolbox = environment.ensure(job.tools, bench.host, bench.store, bench.machine, bench.processes)
     shims = compilers.prepare(
-        workspace.root / "compilers",
+        shim_folder(workspace),
         job.spec.toolchain,
         bench.machine,
         roots={
@@ -140,7 +141,7 @@ def _compile(job: CoreJob, bench: Workbench, workspace: Workspace) -> dict[str, 
         epoch=job.source.epoch,
     )
     declared = expand_all(job.stage.environment, values)
-    variables = stage_environment(workspace, bench.machine, shims, (toolbox.path,), declared)
+    variables = stage_environment(workspace, bench.machine, shims, toolbox.path, declared)
     for step in _steps(job.stage, values):
         run_step(bench, workspace, step, variables, job.title)
     if not any(workspace.content.iterdir()):
@@ -150,6 +151,6 @@ def _compile(job: CoreJob, bench: Workbench, workspace: Workspace) -> dict[str, 
             log=str(workspace.log),
         )
     return {
-        "compiler_runs": compilers.count(workspace.root / "compilers"),
+        "compiler_runs": compilers.count(shim_folder(workspace)),
         "seconds": round(time.monotonic() - started, 3),
     }

@@ -31,6 +31,8 @@ from builder.stage.workbench import (
     expand_all,
     meaning,
     run_step,
+    search_path,
+    shim_folder,
     stage_environment,
     target_facts,
 )
@@ -201,7 +203,7 @@ def _build(
         _call_backend(job, bench, workspace, project, toolbox, variables, values)
     _refuse_all_but_one_wheel(job, workspace)
     return {
-        "compiler_runs": compilers.count(workspace.root / "compilers"),
+        "compiler_runs": compilers.count(shim_folder(workspace)),
         "seconds": round(time.monotonic() - started, 3),
     }
 
@@ -223,7 +225,7 @@ def _variables(
     if core is not None:
         roots["core"] = core.root
     shims = compilers.prepare(
-        workspace.root / "compilers",
+        shim_folder(workspace),
         job.spec.toolchain,
         bench.machine,
         roots=roots,
@@ -235,7 +237,7 @@ def _variables(
         **dict.fromkeys(job.spec.recipe.version.environment, job.spec.version),
         **expand_all(job.stage.environment, values),
     }
-    return dict(stage_environment(workspace, bench.machine, shims, (toolbox.path,), declared))
+    return dict(stage_environment(workspace, bench.machine, shims, toolbox.path, declared))
 
 
 def _call_backend(
@@ -280,10 +282,8 @@ def _call_backend(
             toolbox = environment.ensure(
                 locked, job.interpreter, bench.store, bench.machine, bench.processes
             )
-            variables = {
-                **variables,
-                "PATH": ":".join(map(str, (toolbox.path, *bench.machine.path))),
-            }
+            path = search_path(workspace, toolbox.path, bench.machine)
+            variables = {**variables, "PATH": path}
         caller(toolbox.python).build_wheel(str(workspace.content), settings)
     except BackendUnavailable as error:
         raise BuilderError(

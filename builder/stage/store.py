@@ -110,6 +110,7 @@ class TreeStore:
         what `build` raises, and `BuilderError` for a store that cannot be written.
         """
         if tree := self.find(key):
+            self._clean_up(key)
             return tree, True
         with self.exclusive(key.digest):
             if tree := self._recheck(key.digest):
@@ -169,6 +170,16 @@ class TreeStore:
                         _remove(other)
         return folder
 
+    def _work(self, key: InputKey) -> Path:
+        return self.root / "work" / key.digest[:16]
+
+    def _clean_up(self, key: InputKey) -> None:
+        """Remove the workspace of a run that was killed after its tree had appeared."""
+        work = self._work(key)
+        if work.exists() and os.access(work.parent, os.W_OK):
+            with self.exclusive(key.digest):
+                _remove(work)
+
     def _folder(self, digest: str) -> Path:
         return self.root / "trees" / digest
 
@@ -209,7 +220,7 @@ class TreeStore:
 
     def _make(self, key: InputKey, build: Callable[[Workspace], Mapping[str, object]]) -> Tree:
         name = key.digest[:16]
-        root = self.root / "work" / name
+        root = self._work(key)
         workspace = Workspace(root, root / "content", self.root / "logs" / f"{name}.log")
         with _told(self.root):
             _remove(root)  # of a run that was killed, or kept

@@ -15,7 +15,16 @@ from builder.config.toolchain import Interpreter
 from builder.process import Command, Completed, Processes
 from builder.stage.store import TreeStore, Workspace
 
-__all__ = ["Workbench", "expand_all", "meaning", "run_step", "stage_environment", "target_facts"]
+__all__ = [
+    "Workbench",
+    "expand_all",
+    "meaning",
+    "run_step",
+    "search_path",
+    "shim_folder",
+    "stage_environment",
+    "target_facts",
+]
 
 _LIMIT = 4 * 60 * 60.0
 
@@ -65,7 +74,7 @@ def stage_environment(
     workspace: Workspace,
     machine: Machine,
     compilers: Mapping[str, str],
-    programs: tuple[Path, ...],
+    programs: Path,
     declared: Mapping[str, str],
 ) -> Mapping[str, str]:
     """The whole environment of a stage's processes; nothing else of the caller's reaches them."""
@@ -74,7 +83,7 @@ def stage_environment(
     scratch.mkdir(parents=True, exist_ok=True)
     return MappingProxyType(
         {
-            "PATH": ":".join(map(str, (*programs, *machine.path))),
+            "PATH": search_path(workspace, programs, machine),
             "HOME": str(home),
             "TMPDIR": str(scratch),
             "LC_ALL": "C.UTF-8",
@@ -84,6 +93,16 @@ def stage_environment(
             **declared,
         }
     )
+
+
+def shim_folder(workspace: Workspace) -> Path:
+    """Where a stage's compiler shims are."""
+    return workspace.root / "compilers"
+
+
+def search_path(workspace: Workspace, programs: Path, machine: Machine) -> str:
+    """A stage's PATH: the shims first, so that a compiler called by its name counts too; then the build tools."""
+    return ":".join(map(str, (shim_folder(workspace), programs, *machine.path)))
 
 
 def run_step(

@@ -6,7 +6,8 @@ Nothing is unpacked, started, or looked up on this machine: the answer depends o
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from glob import escape
 from pathlib import Path
 from typing import IO
 
@@ -14,7 +15,7 @@ from builder.archive.refusals import Member
 from builder.archive.wheel import Wheel, read_wheel, visit_files
 from builder.binary import Binary, BinaryError, looks_like, read
 from builder.errors import BuilderError, UsageError
-from builder.relink.closure import Need, Rules, resolve
+from builder.relink.closure import Need, Rules, installed, resolve
 from builder.relink.host import Host
 from builder.relink.policy import Policy, blockers, lowest, policies, whitelist
 from builder.relink.scan import Members, arch_of
@@ -74,7 +75,8 @@ def _look_into(path: Path) -> Subject:
         raise UsageError(f"`{path}` is no file or folder", hint="check the path")
     if path.suffix == ".whl":
         wheel = read_wheel(path)
-        return _judge(path, "wheel", _wheel(wheel), wheel.name.platforms)
+        tops = {installed(member.path).split("/", 1)[0] for member in wheel.members}
+        return _judge(path, "wheel", _wheel(wheel), wheel.name.platforms, tops)
     later = next((what for end, what in _LATER.items() if path.name.endswith(end)), None)
     if later is not None:
         raise UsageError(
@@ -142,9 +144,16 @@ def _read(path: str, source: Path | bytes | memoryview) -> Found | Unread:
 
 
 def _judge(
-    path: Path, kind: Kind, seen: Iterable[Found | Unread], claimed: tuple[str, ...] = ()
+    path: Path,
+    kind: Kind,
+    seen: Iterable[Found | Unread],
+    claimed: tuple[str, ...] = (),
+    tops: Collection[str] = (),
 ) -> Subject:
-    """Where everything the binaries need comes from, and what they deserve."""
+    """Where everything the binaries need comes from, and what they deserve.
+
+    `tops` are the names that a wheel puts into site-packages; what is next to them is another's.
+    """
     everything = tuple(seen)
     found = tuple(row for row in everything if isinstance(row, Found))
     unread = tuple(row for row in everything if isinstance(row, Unread))
@@ -158,11 +167,12 @@ def _judge(
     dynamic = {row.path: row.binary for row in found if row.binary.kind in _LOADED}
     members = Members(arch := _arch(dynamic, claimed), _of_machine(dynamic, arch))
     known = policies(arch, "musl" if members.is_musl else "glibc")
+    external = tuple(_external(members.own, known, tops))
     if members.own:
-        platform = _platform(members, known, claimed)
+        siblings = tuple(escape(row.name) for row in external if row.resolution == "sibling")
+        platform = _platform(members, known, claimed, (_LIBPYTHON, *siblings))
     else:
         platform = Platform("any" if kind == "wheel" and not found else "", claimed)
-    external = tuple(_external(members.own, known))
     return Subject(_shown(path), kind, found, unread, external, platform)
 
 
@@ -177,9 +187,10 @@ def _of_machine(dynamic: Mapping[str, Binary], arch: str) -> Mapping[str, Binary
     return {path: binary for path, binary in dynamic.items() if binary.machine == arch}
 
 
-def _platform(members: Members, known: Sequence[Policy], claimed: tuple[str, ...]) -> Platform:
+def _platform(
+    members: Members, known: Sequence[Policy], claimed: tuple[str, ...], outside: tuple[str, ...]
+) -> Platform:
     """The verdict on binaries of one machine; `known` are its policies, the oldest first."""
-    outside = (_LIBPYTHON,)
     deserved = lowest(members.own, known, outside)
     too_low = known[: known.index(deserved)] if deserved else known
     asked = [policy for policy in too_low if not set(policy.tags).isdisjoint(claimed)]
@@ -196,7 +207,9 @@ def _platform(members: Members, known: Sequence[Policy], claimed: tuple[str, ...
     )
 
 
-def _external(own: Mapping[str, Binary], known: Sequence[Policy]) -> Iterator[External]:
+def _external(
+    own: Mapping[str, Binary], known: Sequence[Policy], tops: Collection[str]
+) -> Iterator[External]:
     """Every needed library by name, found as a loader would in the installed subject."""
     nowhere = Host((), ())
     closure = resolve(own, Rules(system=whitelist(known)), nowhere, only_inside=True)
@@ -206,12 +219,17 @@ def _external(own: Mapping[str, Binary], known: Sequence[Policy]) -> Iterator[Ex
     for name, needs in sorted(by_name.items()):
         missing = [need for need in needs if need.outcome == "missing"]
         searched = dict.fromkeys(folder for need in missing for folder in need.searched)
-        yield External(
-            name,
-            tuple(sorted({need.requirer for need in missing or needs})),
-            _resolution((missing or needs)[0], known),
-            tuple(searched),
-        )
+        resolution = _resolution((missing or needs)[0], known)
+        if missing and tops and all(_leads_out(need, tops) for need in missing):
+            resolution = "sibling"
+        requirers = tuple(sorted({need.requirer for need in missing or needs}))
+        yield External(name, requirers, resolution, tuple(searched))
+
+
+def _leads_out(need: Need, tops: Collection[str]) -> bool:
+    """Whether an rpath of the requirer leads to what another wheel puts into site-packages."""
+    firsts = {folder.split("/", 1)[0] for folder in need.searched}
+    return not firsts <= {*tops, "", ".", ".."}
 
 
 def _resolution(need: Need, known: Sequence[Policy]) -> str:

@@ -69,8 +69,9 @@ class External:
 
     `resolution` is `grafted` (in a `*.libs` folder of the subject), `inside` (elsewhere in it),
     `whitelisted by POLICY` (the oldest that promises it on every machine), `python` (the
-    interpreter brings it) or `missing`: neither the subject, by the rpath of one that needs it, nor
-    any policy has it. `searched` are the folders that a `missing` one was looked for in.
+    interpreter brings it), `sibling` (not in this wheel, but all who need it have an rpath to what
+    another one puts into site-packages) or `missing`. `searched` are the folders, relative to
+    site-packages or the subject, that a `sibling` or `missing` one is looked for in.
     """
 
     name: str
@@ -93,8 +94,8 @@ class Platform:
     """The lowest platform tag that the binaries deserve, and the tags that the file name claims.
 
     `tag` is `any` for a wheel without binaries, `linux_ARCH` where no policy fits, and empty where
-    nothing could be judged. `blockers` say why not the next lower policy, and why not each claimed
-    one that is not deserved.
+    nothing could be judged; libraries of siblings do not count. `blockers` say why not the next
+    lower policy, and why not each claimed one that is not deserved.
     """
 
     tag: str

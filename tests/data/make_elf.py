@@ -78,7 +78,7 @@ def assemble(elf: Elf) -> bytes:
     """The bytes of a file; one loaded segment, whose addresses are `BASE` above the offsets."""
     maker = Maker(elf)
     segments = 2 + bool(elf.dynamic) + bool(elf.interpreter) + bool(elf.build_id)
-    maker.body += bytes(_header_size(elf) + segments * _segment_size(elf))
+    maker.body += bytes(_size(elf, "header") + segments * _size(elf, "segment"))
     if elf.interpreter:
         maker.put("interpreter", elf.interpreter.encode() + b"\0")
     if elf.build_id:
@@ -93,8 +93,8 @@ def assemble(elf: Elf) -> bytes:
     _put_headers(maker, segments, loaded)
     header = maker.pack(
         "HHI" + maker.word * 3 + "IHHHHHH",
-        elf.type, elf.machine, 1, 0, _header_size(elf), place, 0,
-        _header_size(elf), _segment_size(elf), segments, 64 if elf.bits == 64 else 40, count, count - 1,
+        elf.type, elf.machine, 1, 0, _size(elf, "header"), place, 0,
+        _size(elf, "header"), _size(elf, "segment"), segments, 64 if elf.bits == 64 else 40, count, count - 1,
     )  # fmt: skip
     maker.body[:16] = b"\x7fELF" + bytes((elf.bits // 32, 1 + (elf.order == ">"), 1)) + bytes(9)
     maker.body[16 : 16 + len(header)] = header
@@ -110,7 +110,7 @@ def _put_tables(maker: Maker) -> None:
             fixed.append((tag, maker.name(text)))
     rows = [(maker.name(name), 0) for name, _, _ in elf.undefined]
     rows += [(maker.name(name), 1) for name in elf.defined]
-    symbols = bytes(_symbol_size(elf))
+    symbols = bytes(_size(elf, "symbol"))
     for name, section in rows:
         fields = (
             (name, 0x12, 0, section, 0, 0) if elf.bits == 64 else (name, 0, 0, 0x12, 0, section)
@@ -125,7 +125,7 @@ def _put_tables(maker: Maker) -> None:
     pointers += [(VERSYM, "versym"), (VERNEED, "verneed")] if "verneed" in maker.at else []
     count = len({library for _, _, library in elf.undefined if library})
     fixed += [(VERNEEDNUM, count)] if count else []
-    fixed += [(STRSZ, len(maker.strings)), (SYMENT, _symbol_size(elf)), *elf.tags]
+    fixed += [(STRSZ, len(maker.strings)), (SYMENT, _size(elf, "symbol")), *elf.tags]
     fixed += [(tag, BASE + maker.at[name]) for tag, name in pointers]
     entries = b"".join(maker.pack(maker.word * 2, *entry) for entry in [*fixed, (0, 0)])
     maker.put("dynamic", entries)
@@ -184,7 +184,7 @@ def _put_sections(maker: Maker) -> tuple[int, int]:
     names = [SECTIONS.get(name, (name,))[0] for name in parts]
     texts = b"\0" + b"".join(name.encode() + b"\0" for name in (*names, ".shstrtab"))
     maker.put("section names", texts)
-    entries = {"symbols": _symbol_size(elf), "versym": 2, "dynamic": elf.bits // 4}
+    entries = {"symbols": _size(elf, "symbol"), "versym": 2, "dynamic": elf.bits // 4}
     rows = [(0,) * 10]
     for part, name in zip(parts, names, strict=True):
         _, type_, link = SECTIONS.get(part, ("", 1, ""))
@@ -210,7 +210,7 @@ def _put_headers(maker: Maker, segments: int, loaded: int) -> None:
         if part in at:
             rows.append((type_, 4, at[part], maker.size[part]))
     rows.append((0x6474E551, elf.stack, 0, 0) if elf.stack is not None else (0, 0, 0, 0))
-    place = _header_size(elf)
+    place = _size(elf, "header")
     for type_, flags, offset, size in rows[:segments]:
         if elf.bits == 64:
             entry = maker.pack("IIQQQQQQ", type_, flags, offset, BASE + offset, 0, size, size, 4)
@@ -220,16 +220,8 @@ def _put_headers(maker: Maker, segments: int, loaded: int) -> None:
         place += len(entry)
 
 
-def _header_size(elf: Elf) -> int:
-    return 64 if elf.bits == 64 else 52
-
-
-def _segment_size(elf: Elf) -> int:
-    return 56 if elf.bits == 64 else 32
-
-
-def _symbol_size(elf: Elf) -> int:
-    return 24 if elf.bits == 64 else 16
+def _size(elf: Elf, part: str) -> int:
+    return {"header": (52, 64), "segment": (32, 56), "symbol": (16, 24)}[part][elf.bits == 64]
 
 
 PLAIN = Elf(

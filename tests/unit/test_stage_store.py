@@ -159,6 +159,15 @@ def test_facts_that_are_no_json_are_our_mistake(tmp_path: Path) -> None:
     assert (names(tmp_path / "trees"), names(tmp_path / "work")) == ([], [])
 
 
+def test_a_run_that_was_killed_at_its_very_end_is_cleaned_up_after(tmp_path: Path) -> None:
+    store = TreeStore(tmp_path)
+    store.make(KEY, write)
+    (tmp_path / "work" / KEY.digest[:16] / "build").mkdir(parents=True)
+    (tmp_path / "work" / OTHER.digest[:16]).mkdir()
+    assert store.make(KEY, refuse)[1] is True
+    assert names(tmp_path / "work") == [OTHER.digest[:16]]
+
+
 # What was damaged
 
 

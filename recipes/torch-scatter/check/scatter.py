@@ -39,7 +39,11 @@ def check_many_numbers_with_threads():
     source = torch.ones(400_000)
     pointers = torch.arange(0, 400_001, 4)
     sums = torch_scatter.segment_csr(source, pointers)
-    expect("sum over threads", (sums.numel(), float(sums.min()), float(sums.max())), (100_000, 4.0, 4.0))
+    expect(
+        "sum over threads",
+        (sums.numel(), float(sums.min()), float(sums.max())),
+        (100_000, 4.0, 4.0),
+    )
     expect("threads", torch.get_num_threads(), THREADS)
 
 
