@@ -8,6 +8,7 @@ from pathlib import Path
 
 from builder.config.plan import Plan
 from builder.config.target import Target
+from builder.errors import BuilderError
 from smoke.report import Report
 
 __all__ = ["Artifact", "BuildOutcome", "BuildRequest", "Failure", "StageResult"]
@@ -81,6 +82,12 @@ class Failure:
     error: str
     hint: str
     log: str
+
+    @classmethod
+    def of(cls, target: str, stage: str, error: BuilderError) -> Failure:
+        """What an error means for a target; every single fault is told."""
+        text = "\n".join((error.message, *(f"  {fault}" for fault in error.faults)))
+        return cls(target, stage, text, error.hint, error.log)
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,9 @@ class _Verbs(click.Group):
             formatter.write_dl([(name, summary) for name, (_, summary) in sorted(_VERBS.items())])
 
 
-def _show_version(ctx: click.Context, _option: click.Parameter, value: bool) -> None:  # click's own signature
+def _show_version(
+    ctx: click.Context, _option: click.Parameter, value: bool
+) -> None:  # click's own signature
     if value and not ctx.resilient_parsing:
         versions = importlib.import_module("builder.cli.versions")
         click.echo(versions.describe())

@@ -22,7 +22,13 @@ _SHOWN_BLOCKERS = 12
 @click.argument("files", nargs=-1, required=True, metavar="FILE…", type=click.Path(path_type=Path))
 @shared_options
 def command(
-    *, files: tuple[Path, ...], as_json: bool, verbose: int, quiet: int, log_file: Path | None, debug: bool
+    *,
+    files: tuple[Path, ...],
+    as_json: bool,
+    verbose: int,
+    quiet: int,
+    log_file: Path | None,
+    debug: bool,
 ) -> int:
     """Show what is inside wheels, folders and single binaries.
 
@@ -52,7 +58,11 @@ def _subject(subject: Subject, *, every: bool) -> Iterator[str]:
     from builder.verbs.inspection import highest_versions  # noqa: PLC0415  # see above
 
     yield f"{subject.path} ({subject.kind})"
-    claimed = f", its name claims {', '.join(subject.platform.claimed)}" if subject.platform.claimed else ""
+    claimed = (
+        f", its name claims {', '.join(subject.platform.claimed)}"
+        if subject.platform.claimed
+        else ""
+    )
     yield f"  deserves {subject.platform.tag or 'no tag'}{claimed}"
     shown = subject.platform.blockers if every else subject.platform.blockers[:_SHOWN_BLOCKERS]
     for blocker in shown:

@@ -86,7 +86,9 @@ def refuse_collisions(named: Iterable[tuple[Target, str]]) -> None:
 
 def _of_type(package_type: PackageType, variants: Sequence[str]) -> Sequence[str]:
     """The variants of the axis that this package type has, or the plain one alone."""
-    own = [variant for variant in variants if not variant or variant in VARIANTS.get(package_type, ())]
+    own = [
+        variant for variant in variants if not variant or variant in VARIANTS.get(package_type, ())
+    ]
     return own or ("",)
 
 

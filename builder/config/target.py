@@ -174,7 +174,8 @@ def parse_package_type(text: str) -> PackageType:
     if not _TYPE.fullmatch(word):
         known = ", ".join(PACKAGE_TYPES)
         raise UsageError(
-            f"no such package type: `{text}`", hint=f"one of {known}, or the name of a plugin's backend"
+            f"no such package type: `{text}`",
+            hint=f"one of {known}, or the name of a plugin's backend",
         )
     return word
 

@@ -16,7 +16,7 @@ from builder.relink.policy import Blocker, Policy, blockers, lowest, policies, w
 from builder.relink.scan import Members
 from builder.relink.sibling import requirements, used_siblings
 
-__all__ = ["Graft", "Survey", "Verdict", "refuse_if_too_new", "survey", "verdict"]
+__all__ = ["Graft", "Survey", "Verdict", "asked_policy", "refuse_if_too_new", "survey", "verdict"]
 
 _SHOWN = 15
 _LIBPYTHON = "libpython*.so*"
@@ -120,7 +120,7 @@ def refuse_if_too_new(wheel: str, found: Survey, baseline: str) -> None:
     """Raise `BuilderError` with the symbols to blame when a wheel would exceed the baseline."""
     if not found.known:
         return
-    asked = _asked(found.known, baseline, found.members.arch)
+    asked = asked_policy(found.known, baseline, found.members.arch)
     everything: dict[str, Binary] = {**found.members.own, **found.closure.grafts}
     outside = (*found.outside, _LIBPYTHON)
     deserved = lowest(everything, found.known, outside)
@@ -165,7 +165,7 @@ def verdict(members: Members, outside: tuple[str, ...], platforms: tuple[str, ..
     return Verdict(policy, policy.tags, short)
 
 
-def _asked(known: tuple[Policy, ...], baseline: str, arch: str) -> Policy | None:
+def asked_policy(known: tuple[Policy, ...], baseline: str, arch: str) -> Policy | None:
     """The policy a baseline names, with or without the architecture, in old or new spelling."""
     if baseline == "auto":
         return None

@@ -58,7 +58,9 @@ def plan(
     """
     bench = _bench(request, machine, events)
     plugins = plugins or Plugins.installed()
-    resolved = resolve(find_recipe(request, Path.cwd()), request, bench, _pythonless(plugins))
+    resolved = resolve(
+        find_recipe(request, Path.cwd()), request, bench, _pythonless(request, plugins)
+    )
     lines, failures = lay_lines(resolved, plugins, bench)
     for failure in (*resolved.failures, *failures):
         events(Event("warning", failure.target, f"{failure.error} (hint: {failure.hint})"))
@@ -81,7 +83,9 @@ def build(
     started = time.monotonic()
     plugins = plugins or Plugins.installed()
     bench = _bench(request, machine, events)
-    resolved = resolve(find_recipe(request, Path.cwd()), request, bench, _pythonless(plugins))
+    resolved = resolve(
+        find_recipe(request, Path.cwd()), request, bench, _pythonless(request, plugins)
+    )
     lines, unplanned = lay_lines(resolved, plugins, bench)
     nodes = [
         node for line in lines for node in _nodes(line, lines, request, bench, plugins, events)
@@ -112,7 +116,10 @@ def _bench(request: BuildRequest, machine: Machine, events: Events) -> Workbench
     return Workbench(store, machine, processes, host)
 
 
-def _pythonless(plugins: Plugins) -> tuple[str, ...]:
+def _pythonless(request: BuildRequest, plugins: Plugins) -> tuple[str, ...]:
+    """The package types that have no Python. Raises `UsageError` for a type that no backend makes."""
+    for name in request.types:
+        plugins.backend(name)
     return tuple(name for name, backend in plugins.backends().items() if not backend.needs_python)
 
 
@@ -353,8 +360,6 @@ def _failures(lines: Sequence[Line], results: _Results) -> tuple[Failure, ...]:
     for line in lines:
         result = results[f"deliver {line.name}"]
         if isinstance(result, Failed):
-            error = result.error
-            detail = "\n".join((error.message, *(f"  {fault}" for fault in error.faults)))
             stage = result.node.split(" ", 1)[0]
-            failures.append(Failure(line.name, stage, detail, error.hint, error.log))
+            failures.append(Failure.of(line.name, stage, result.error))
     return tuple(failures)

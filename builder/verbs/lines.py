@@ -13,7 +13,7 @@ from builder.backend import Backend, Tools, Trees
 from builder.config.plan import Plan, PlannedStage
 from builder.config.python import Python
 from builder.config.spec import BuildSpec
-from builder.errors import BuilderError
+from builder.errors import BuilderError, UsageError
 from builder.plugins import Plugins
 from builder.requests import Failure
 from builder.stage.core_stage import CoreJob, plan_core
@@ -62,15 +62,20 @@ def lay_lines(
     pilots = _pilots(resolved.specs)
 
     def plan(spec: BuildSpec) -> Line | Failure:
-        name = str(spec.target)
+        name, backend = str(spec.target), backends[spec.target.package_type]
         try:
+            backend.plan(
+                spec
+            )  # a request that it cannot mean is refused before anything is compiled
             core = plan_core(spec, resolved.source, bench)
             python = None
             if spec.interpreter is not None and spec.recipe.python is not None:
                 python = plan_python(spec, resolved.source, core.key if core else None, bench)
+        except UsageError:
+            raise
         except BuilderError as error:
-            return Failure(name, "plan", str(error), error.hint, error.log)
-        return Line(spec, backends[spec.target.package_type], core, python, pilots[name])
+            return Failure.of(name, "plan", error)
+        return Line(spec, backend, core, python, pilots[name])
 
     with ThreadPoolExecutor(max_workers=max(2, bench.machine.cores)) as pool:
         answers = tuple(pool.map(plan, resolved.specs))

@@ -75,9 +75,7 @@ def resolve(
     for target in targets:
         answer = _spec(recipe, target, request, tree, answers, chains, bench)
         if isinstance(answer, BuilderError):
-            failures.append(
-                Failure(str(target), "resolve", answer.message, answer.hint, answer.log)
-            )
+            failures.append(Failure.of(str(target), "resolve", answer))
         else:
             specs.append(answer)
     refuse_collisions((spec.target, _file_name(spec)) for spec in specs)

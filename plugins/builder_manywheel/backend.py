@@ -12,9 +12,10 @@ from builder.config.spec import BuildSpec
 from builder.errors import BuilderError
 from builder.relink.auditwheel import Auditwheel
 from builder.relink.host import Host
+from builder.relink.policy import policies
 from builder.relink.repair import Bench, Wanted, repair_wheel
 from builder.relink.scan import arch_of, scan_wheel
-from builder.relink.survey import survey
+from builder.relink.survey import asked_policy, survey
 
 __all__ = ["Manywheel"]
 
@@ -35,7 +36,9 @@ class Manywheel:
         return True
 
     def plan(self, spec: BuildSpec) -> tuple[Step, ...]:
-        """The steps of `package` as readable commands; paths are placeholders."""
+        """The steps of `package` as readable commands; paths are placeholders. Raises `UsageError`."""
+        arch = spec.target.arch
+        asked_policy(policies(arch), spec.toolchain.baseline, arch)
         bundle = spec.recipe.bundle
         outside = (*bundle.exclude, *(glob for row in bundle.siblings for glob in row.libraries))
         graft = ["auditwheel", "repair", "--plat", "auto"]
