@@ -58,6 +58,8 @@ class _Lines:
         self._start = time.monotonic()
         self._lock = threading.Lock()
         self._running: dict[str, float] = {}
+        self._folds = github and verbosity >= 0
+        self._printed: dict[str, list[str]] = {}
         self._done = threading.Event()
         self._pulse = threading.Thread(target=self._beat, daemon=True)
         self._pulse.start()
@@ -68,9 +70,22 @@ class _Lines:
                 self._running[event.job] = time.monotonic()
             elif event.kind in {"finished", "failed"}:
                 self._running.pop(event.job, None)
+            elif event.kind == "line" and self._folds and event.job in self._running:
+                self._printed.setdefault(event.job, []).append(event.text)
+                return
             text = self._text(event)
             if text:
                 self._say(text)
+            if event.kind in {"finished", "failed"}:
+                self._group(event.job)
+
+    def _group(self, job: str) -> None:
+        """What a job printed, folded. It comes when the job ends: jobs run side by side, groups cannot."""
+        lines = self._printed.pop(job, [])
+        if lines:
+            # The bar keeps a process from giving commands to the runner.
+            text = "".join(f"| {line}\n" for line in lines)
+            self._write(f"::group::{job}: what it printed\n{text}::endgroup::\n")
 
     def close(self) -> None:
         self._done.set()
@@ -89,7 +104,11 @@ class _Lines:
             case "started":
                 return f"{event.job}: started"
             case "finished":
-                how = "in the store" if event.hit else f"done in {event.seconds:.1f} s"
+                how = (
+                    (event.text or "in the store")
+                    if event.hit
+                    else f"done in {event.seconds:.1f} s"
+                )
                 return f"{event.job}: {how}"
             case _:
                 return f"{event.job}: {event.text}"
@@ -156,7 +175,7 @@ class _Live:
         match event.kind:
             case "finished":
                 return f"✓ {event.job} " + (
-                    "(in the store)" if event.hit else f"{event.seconds:.1f} s"
+                    f"({event.text or 'in the store'})" if event.hit else f"{event.seconds:.1f} s"
                 )
             case "failed":
                 return f"✗ {event.job} {event.seconds:.1f} s: {event.text}"

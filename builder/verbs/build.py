@@ -136,13 +136,15 @@ def _nodes(
     jobs: list[Node[_Made]] = []
     if line.core is not None:
         jobs.append(
-            Node(_core(line), _told(events, line.core.title, lambda _: _run_core(line, bench)))
+            Node(
+                _core(line), _told(events, line, line.core.title, lambda _: _run_core(line, bench))
+            )
         )
     if line.python is not None:
         jobs.append(
             Node(
                 f"python {name}",
-                _told(events, line.python.title, lambda done: _run_python(line, done, bench)),
+                _told(events, line, line.python.title, lambda done: _run_python(line, done, bench)),
                 needs=(_core(line),) if line.core else (),
                 after=() if line.is_pilot else (f"python {line.pilot}",),
             )
@@ -151,7 +153,7 @@ def _nodes(
     jobs.append(
         Node(
             f"package {name}",
-            _told(events, f"package {name}", lambda done: _run_package(line, done, bench)),
+            _told(events, line, f"package {name}", lambda done: _run_package(line, done, bench)),
             needs=before,
             after=() if line.is_pilot else (f"package {line.pilot}",),
         )
@@ -162,7 +164,9 @@ def _nodes(
         # The consumer compiles against the core tree, which is the same for all wheels made from it.
         first = next(other for other in lines if other.core_digest == line.core_digest)
         own = first.name == name
-        check = _told(events, last, lambda done: _run_check(line, done, bench, plugins, own=own))
+        check = _told(
+            events, line, last, lambda done: _run_check(line, done, bench, plugins, own=own)
+        )
         jobs.append(Node(last, check, needs=(f"package {name}",)))
     served = tuple(
         f"{last.split(' ', 1)[0]} {other.name}"
@@ -183,7 +187,7 @@ def _core(line: Line) -> str:
 
 
 def _told(
-    events: Events, job: str, work: Callable[[_Results], _Made]
+    events: Events, line: Line, job: str, work: Callable[[_Results], _Made]
 ) -> Callable[[_Results], _Made]:
     """The same work, with its start, its end and its time told."""
 
@@ -198,7 +202,9 @@ def _told(
             raise
         seconds = time.monotonic() - started
         hit = made.stage.hit and not job.startswith("check ")
-        events(Event("finished", job, made.owner, seconds, hit=hit))
+        served = made.owner != line.name and hit
+        text = f"served by the package of {made.owner}" if served else ""
+        events(Event("finished", job, text, seconds, hit=hit))
         if job.startswith("check "):
             return made
         return replace(made, stage=replace(made.stage, seconds=round(seconds, 3)))

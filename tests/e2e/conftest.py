@@ -101,7 +101,16 @@ def fresh(tmp_path: Path, shared: Path) -> Builder:
     return Builder(shared / "cache", tmp_path / "store", tmp_path / "dist", tmp_path)
 
 
+@pytest.fixture(scope="session")
+def _sample_in_store(shared: Path) -> Path:
+    """The session's store, in which `sample` is built for the interpreter that runs the tests."""
+    builder = Builder(shared / "cache", shared / "store", shared / "dist", shared)
+    ran = builder.build("sample", "--python", HOST, "--no-check")
+    assert ran.code == 0, ran.err
+    return builder.store
+
+
 @pytest.fixture
-def warm(tmp_path: Path, shared: Path) -> Builder:
-    """The command with the session's store, for tests that do not mind what is in it."""
-    return Builder(shared / "cache", shared / "store", tmp_path / "dist", tmp_path)
+def warm(tmp_path: Path, shared: Path, _sample_in_store: Path) -> Builder:
+    """The command with the session's store."""
+    return Builder(shared / "cache", _sample_in_store, tmp_path / "dist", tmp_path)

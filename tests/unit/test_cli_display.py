@@ -64,6 +64,24 @@ def test_github_gets_annotations() -> None:
     assert "::warning::store: a tree was damaged" in lines
 
 
+def test_github_folds_what_a_job_printed_when_it_ends() -> None:
+    stream = io.StringIO()
+    display = display_for(stream, {"GITHUB_ACTIONS": "true"}, verbosity=0, log=None)
+    for event in (*STORY[:2], Event("line", "core cpu", "::set-env name=x::y"), *STORY[2:]):
+        display.hear(event)
+    display.close()
+
+    _, done, folded = stream.getvalue().partition("core cpu: done in 2.5 s\n")
+    assert done
+    assert folded.startswith(
+        "::group::core cpu: what it printed\n"
+        "| [1/8] c++ dot.cpp\n"
+        "| ::set-env name=x::y\n"
+        "::endgroup::\n"
+    )
+    assert folded.count("::group::") == 1
+
+
 def test_a_log_file_gets_every_line_whatever_is_shown(tmp_path: Path) -> None:
     told({}, -1, tmp_path / "build.log")
 
