@@ -78,7 +78,11 @@ def lay_lines(
         return Line(spec, backend, core, python, pilots[name])
 
     with ThreadPoolExecutor(max_workers=max(2, bench.machine.cores)) as pool:
-        answers = tuple(pool.map(plan, resolved.specs))
+        try:
+            answers = tuple(pool.map(plan, resolved.specs))
+        except BaseException:
+            bench.processes.stop()  # leaving the pool waits for its threads, and they for processes
+            raise
     lines = tuple(answer for answer in answers if isinstance(answer, Line))
     return lines, tuple(answer for answer in answers if isinstance(answer, Failure))
 

@@ -13,7 +13,7 @@ STORY = (
     Event("line", "core cpu", "[1/8] c++ dot.cpp"),
     Event("finished", "core cpu", "core", 2.5),
     Event("started", "python cp311"),
-    Event("finished", "python cp311", "wheel", 0.1, hit=True),
+    Event("finished", "python cp311", "", 0.1, hit=True),
     Event("warning", "store", "a tree was damaged"),
     Event("failed", "check", "no module named x", 1.0),
 )
