@@ -118,7 +118,11 @@ def _spec(
     chain = chains[chain_key]
     if isinstance(chain, BuilderError):
         return chain
-    base = resolved.version.number or source.version_of(tree.root / _project(resolved))
+    base = (
+        resolved.version.number
+        or source.version_of(tree.root / _project(resolved))
+        or source.version_of(tree.root)
+    )
     version = target_version(resolved, target, request, base)
     return BuildSpec(resolved, target, chain, version, tree.digest, interpreter)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import builder
+from builder.config.legacy import VARIABLES
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("docs")]
 
@@ -103,13 +104,14 @@ def here(line: str) -> str:
 
 
 class Workplace:
-    """A folder to type commands in, with a store of its own."""
+    """A folder to type commands in, and a cache beside it."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, root: Path) -> None:
+        self.folder = folder = root / "folder"
+        folder.mkdir()
         self.environment = {
-            **os.environ,
-            "BUILDER_CACHE": str(folder / "cache"),
+            **{name: text for name, text in os.environ.items() if name not in VARIABLES},
+            "BUILDER_CACHE": str(root / "cache"),
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "PYTHONPATH": str(folder / "plugins-here"),
         }
@@ -203,7 +205,7 @@ def test_the_example_plugin_packages_the_core_once_and_alike(workplace: Workplac
     line = "builder build sample --type tarball --cuda cpu --json"
     first = json.loads(workplace.type(line).stdout)["artifacts"][0]
     made = Path(first["path"]).read_bytes()
-    again = workplace.type(f"{line} --store fresh -o elsewhere")
+    again = workplace.type(f"{line} --store ../fresh -o ../elsewhere")
     (second,) = json.loads(again.stdout)["artifacts"]
     assert first["target"] == "tarball-none-cpu-linux_x86_64"
     assert {stage["name"] for stage in first["stages"]} == {"core", "package"}
