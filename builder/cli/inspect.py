@@ -42,7 +42,8 @@ def command(
     if as_json:
         print_json(found.to_json())
     else:
-        click.echo("\n".join(_lines(found, every=verbose > 0)))
+        for line in _lines(found, every=verbose > 0):
+            click.echo(line)
         for failure in found.failures:
             hint = f"\nhint: {failure.hint}" if failure.hint else ""
             click.echo(f"error: {failure.path}: {failure.error}{hint}", err=True)

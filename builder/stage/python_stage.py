@@ -39,7 +39,7 @@ from builder.stage.workbench import (
 
 __all__ = ["BuildSystem", "PythonJob", "build_python", "plan_python", "read_build_system"]
 
-_FORMAT = 1
+_FORMAT = 2
 _LEGACY_BACKEND = "setuptools.build_meta:__legacy__"
 _LIMIT = 4 * 60 * 60.0
 
@@ -232,7 +232,10 @@ def _variables(
         store=bench.store.root,
         epoch=job.source.epoch,
     )
+    # How the interpreter was linked names the folder it lies in, as rpath too; that must not enter a wheel.
+    linkers = {"LDSHARED": f"{shims['CC']} -shared", "LDCXXSHARED": f"{shims['CXX']} -shared"}
     declared = {
+        **(linkers if bench.machine.os == "linux" else {}),
         **({"CMAKE_PREFIX_PATH": str(core.root)} if core else {}),
         **dict.fromkeys(job.spec.recipe.version.environment, job.spec.version),
         **expand_all(job.stage.environment, values),

@@ -127,21 +127,23 @@ def test_kill_at_random_moments_leaves_nothing_half_done(local: Builder) -> None
     finish(local)
     whole = time.monotonic() - started
     moments = random.Random(20)  # noqa: S311 - the same moments each time, up to the scheduler
-    killed = 0
-    for _ in range(MOMENTS):
-        # A run goes on where the killed one before it left off, until there is nothing left to do.
-        if local.packages:
-            shutil.rmtree(local.store / "trees")
-            shutil.rmtree(local.output)
+    killed = calls = 0
+    while killed < MOMENTS:
+        # By turns: a run with nothing built, and one that goes on where that was killed.
+        anew = calls % 2 == 0
+        if anew:
+            shutil.rmtree(local.store / "trees", ignore_errors=True)
+            shutil.rmtree(local.output, ignore_errors=True)
         call = local.start(*SAMPLE)
+        calls += 1
         try:
-            call.wait(moments.uniform(0.1, whole))
+            call.wait(moments.uniform(0.1, whole if anew else whole / 2))
         except subprocess.TimeoutExpired:
             killed += 1
             call.kill()
         call.communicate()
         assert soon(lambda: living(local.store) == []), living(local.store)
         refuse_half_results(local)
+        assert calls < 3 * MOMENTS, "the runs end before they can be killed"
 
-    assert killed > MOMENTS / 2
     finish(local)

@@ -87,7 +87,12 @@ def test_help_names_every_option_of_a_command(
 
 @pytest.mark.parametrize("page", GUIDE)
 def test_help_names_every_option_of_the_text(page: str, options: dict[str, set[str]]) -> None:
-    text = re.sub(r"^```.*?^```$", "", (ROOT / page).read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    text = re.sub(
+        r"^```.*?^```$",
+        "",
+        (ROOT / page).read_text(encoding="utf-8"),
+        flags=re.MULTILINE | re.DOTALL,
+    )
     used = {
         option
         for code in re.findall(r"`([^`]+)`", text)

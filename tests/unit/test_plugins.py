@@ -101,7 +101,11 @@ def test_a_hook_that_fails_is_the_fault_of_its_plugin_alone() -> None:
 
 def test_build_finished_reaches_every_plugin() -> None:
     heard: list[BuildOutcome] = []
-    listener = module(builder_build_finished=lambda outcome: heard.append(outcome))
+
+    def listen(outcome: BuildOutcome) -> None:
+        heard.append(outcome)
+
+    listener = module(builder_build_finished=listen)
     outcome = BuildOutcome(Plan(()), (), (), 0.0)
 
     Plugins([Point("ear", lambda: listener)]).build_finished(outcome)

@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from builder.config.python import Python
+from builder.config.recipe import Axes, Folder, Recipe, VersionRule
+from builder.config.target import Target
+from builder.errors import NothingSelected, UsageError
+from builder.requests import BuildRequest
+from builder.verbs.lines import covers
+from builder.verbs.targets import is_path, target_version, targets_of
+
+CP311 = Python(3, 11, "")
+FOUND = (Python(3, 10, ""), CP311)
+RECIPE = Recipe("answer", Path("/r"), Folder(Path("/s")))
+WIDE = replace(RECIPE, axes=Axes(pythons=("cp39", "cp310"), accelerators=("cpu", "cuda130")))
+ASKED = BuildRequest("answer", date(2026, 11, 21))
+
+
+def ids(recipe: Recipe, **asked: Any) -> list[str]:
+    request = replace(ASKED, **asked)
+    return [str(target) for target in targets_of(recipe, request, CP311, FOUND)]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "asked", "expected"),
+    [
+        pytest.param(RECIPE, {}, ["manywheel-cp311-cpu-linux_x86_64"], id="silence"),
+        pytest.param(
+            RECIPE,
+            {"pythons": ("all",)},
+            ["manywheel-cp310-cpu-linux_x86_64", "manywheel-cp311-cpu-linux_x86_64"],
+            id="all that was found",
+        ),
+        pytest.param(
+            WIDE,
+            {"pythons": ("all",), "accelerators": ("all",)},
+            [
+                "manywheel-cp39-cpu-linux_x86_64",
+                "manywheel-cp39-cuda130-linux_x86_64",
+                "manywheel-cp310-cpu-linux_x86_64",
+                "manywheel-cp310-cuda130-linux_x86_64",
+            ],
+            id="all that the recipe lists",
+        ),
+        pytest.param(
+            RECIPE,
+            {"pythons": ("3.7", "3.9-3.10"), "accelerators": ("10.0",)},
+            [
+                "manywheel-cp37m-cuda100-linux_x86_64",
+                "manywheel-cp39-cuda100-linux_x86_64",
+                "manywheel-cp310-cuda100-linux_x86_64",
+            ],
+            id="ranges and old spellings",
+        ),
+        pytest.param(
+            WIDE,
+            {"pythons": ("all",), "accelerators": ("all",), "select": ("*-cp39-*",), "skip": ("*cuda*",)},
+            ["manywheel-cp39-cpu-linux_x86_64"],
+            id="selected and skipped",
+        ),
+        pytest.param(
+            RECIPE, {"types": ("libtorch",)}, ["libtorch-none-cpu-linux_x86_64"], id="no Python"
+        ),
+    ],
+)  # fmt: skip
+def test_targets_of_a_request(recipe: Recipe, asked: dict[str, Any], expected: list[str]) -> None:
+    assert ids(recipe, **asked) == expected
+
+
+@pytest.mark.parametrize(
+    ("asked", "error"),
+    [
+        ({"pythons": ("3.x",)}, UsageError),
+        ({"accelerators": ("fast",)}, UsageError),
+        ({"types": ("many wheel",)}, UsageError),
+        ({"select": ("conda-*",)}, NothingSelected),
+    ],
+)
+def test_a_request_that_means_nothing(asked: dict[str, Any], error: type[Exception]) -> None:
+    with pytest.raises(error):
+        ids(RECIPE, **asked)
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"), [("3.11", False), ("all", False), ("./python", True), ("/opt/py/bin/python", True)]
+)  # fmt: skip
+def test_paths_are_told_from_versions(text: str, answer: bool) -> None:
+    assert is_path(text) is answer
+
+
+CPU = Target.parse("manywheel-cp311-cpu-linux_x86_64")
+CUDA = Target.parse("manywheel-cp311-cuda130-linux_x86_64")
+MAC = Target.parse("wheel-cp311-cpu-macos_arm64")
+
+
+@pytest.mark.parametrize(
+    ("recipe", "target", "asked", "version"),
+    [
+        pytest.param(RECIPE, CPU, {}, "1.4.0", id="one accelerator, no local part"),
+        pytest.param(WIDE, CPU, {}, "1.4.0+cpu", id="several"),
+        pytest.param(WIDE, CUDA, {}, "1.4.0+cu130", id="cuda"),
+        pytest.param(WIDE, MAC, {}, "1.4.0", id="never on macOS"),
+        pytest.param(WIDE, CUDA, {"channel": "nightly"}, "1.4.0.dev20261121+cu130", id="nightly"),
+        pytest.param(WIDE, CPU, {"build_number": 2}, "1.4.0.post2+cpu", id="build number"),
+        pytest.param(WIDE, CPU, {"version": "2.0rc1"}, "2.0rc1", id="exactly that"),
+        pytest.param(
+            replace(WIDE, version=VersionRule(local="none")), CUDA, {}, "1.4.0", id="recipe says none"
+        ),
+        pytest.param(
+            replace(RECIPE, version=VersionRule(local="accelerator")), CPU, {}, "1.4.0+cpu", id="always"
+        ),
+    ],
+)  # fmt: skip
+def test_versions(recipe: Recipe, target: Target, asked: dict[str, Any], version: str) -> None:
+    assert target_version(recipe, target, replace(ASKED, **asked), "1.4.0") == version
+
+
+def test_a_version_nobody_says_is_left_to_the_wheel_unless_it_is_needed() -> None:
+    assert target_version(RECIPE, CPU, ASKED, "") == ""
+    for needs in ({"channel": "nightly"}, {"build_number": 3}):
+        with pytest.raises(UsageError, match="does not say its version"):
+            target_version(RECIPE, CPU, replace(ASKED, **needs), "")
+    with pytest.raises(UsageError, match="does not say its version"):
+        target_version(WIDE, CPU, ASKED, "")
+
+
+@pytest.mark.parametrize(
+    ("wheel", "python", "answer"),
+    [
+        ("a-1-py3-none-manylinux_2_17_x86_64.whl", "3.13", True),
+        ("a-1-py2.py3-none-any.whl", "2.7mu", True),
+        ("a-1-py2-none-any.whl", "3.7", False),
+        ("a-1-py3-none-any.whl", "3.13t", True),
+        ("a-1-cp39-abi3-manylinux_2_17_x86_64.whl", "3.9", True),
+        ("a-1-cp39-abi3-manylinux_2_17_x86_64.whl", "3.13", True),
+        ("a-1-cp39-abi3-manylinux_2_17_x86_64.whl", "3.8", False),
+        ("a-1-cp39-abi3-manylinux_2_17_x86_64.whl", "3.13t", False),
+        ("a-1-cp311-cp311-manylinux_2_17_x86_64.whl", "3.12", False),
+    ],
+)
+def test_which_pythons_a_wheel_serves(wheel: str, python: str, answer: bool) -> None:
+    assert covers(wheel, Python.parse(python)) is answer
