@@ -23,7 +23,15 @@ from builder.stage.store import TreeStore, Workspace
 from builder.stage.tree import Tree
 from builder.stage.workbench import Workbench
 from builder.verbs.check import check_package
-from builder.verbs.lines import Line, covers, describe, lay_lines, package_key, raw_wheel
+from builder.verbs.lines import (
+    Line,
+    covers,
+    describe,
+    lay_lines,
+    neighbours,
+    package_key,
+    raw_wheel,
+)
 from builder.verbs.resolve import find_recipe, resolve
 from builder.verbs.schedule import Failed, Node, run_graph
 from smoke.report import Report
@@ -133,6 +141,7 @@ def _nodes(
 ) -> list[Node[_Made]]:
     """The jobs of one target: core, python, package, check, deliver. Equal core jobs have one name."""
     name = line.name
+    earlier, later = neighbours(line, lines)
     jobs: list[Node[_Made]] = []
     if line.core is not None:
         jobs.append(
@@ -153,9 +162,14 @@ def _nodes(
     jobs.append(
         Node(
             f"package {name}",
-            _told(events, line, f"package {name}", lambda done: _run_package(line, done, bench)),
+            _told(
+                events,
+                line,
+                f"package {name}",
+                lambda done: _run_package(line, earlier, done, bench),
+            ),
             needs=before,
-            after=() if line.is_pilot else (f"package {line.pilot}",),
+            after=tuple(f"package {other.name}" for other in earlier),
         )
     )
     last = f"package {name}"
@@ -168,16 +182,11 @@ def _nodes(
             events, line, last, lambda done: _run_check(line, done, bench, plugins, own=own)
         )
         jobs.append(Node(last, check, needs=(f"package {name}",)))
-    served = tuple(
-        f"{last.split(' ', 1)[0]} {other.name}"
-        for other in lines
-        if other.pilot == name and other.name != name
-    )
     deliver_job = Node(
         f"deliver {name}",
-        lambda done: _run_deliver(line, done, last, served, request.output),
+        lambda done: _run_deliver(line, later, done, last, request.output),
         needs=(last,),
-        after=served,
+        after=tuple(f"{last.split(' ', 1)[0]} {other.name}" for other in later),
     )
     return [*jobs, deliver_job]
 
@@ -246,10 +255,26 @@ def _run_python(line: Line, done: _Results, bench: Workbench) -> _Made:
     return _Made(tree, _stage("python", tree, hit=hit), line.name)
 
 
-def _run_package(line: Line, done: _Results, bench: Workbench) -> _Made:
-    python = done.get(f"python {line.name}")
-    if isinstance(python, _Made) and python.owner != line.name:
-        packed = done[f"package {line.pilot}"]
+def _server(line: Line, earlier: Sequence[Line], done: _Results) -> str:
+    """The target whose wheel this one gets: its own, the pilot's, or the first with a wheel of the same name.
+
+    The last happens when the pilot's wheel does not serve this target, and yet several targets make one for many
+    Pythons: `abi3` from 3.12 on, and one wheel each before.
+    """
+    mine = done.get(f"python {line.name}")
+    if not isinstance(mine, _Made) or mine.owner != line.name:
+        return mine.owner if isinstance(mine, _Made) else line.name
+    for other in earlier:
+        made = done.get(f"python {other.name}")
+        if isinstance(made, _Made) and raw_wheel(made.tree).name == raw_wheel(mine.tree).name:
+            return made.owner
+    return line.name
+
+
+def _run_package(line: Line, earlier: Sequence[Line], done: _Results, bench: Workbench) -> _Made:
+    server = _server(line, earlier, done)
+    if server != line.name:
+        packed = done[f"package {server}"]
         if isinstance(packed, Failed):
             raise packed.error
         return replace(packed, stage=replace(packed.stage, hit=True))
@@ -298,17 +323,19 @@ def _run_check(
 
 
 def _run_deliver(
-    line: Line, done: _Results, last: str, served: tuple[str, ...], output: Path
+    line: Line, later: Sequence[Line], done: _Results, last: str, output: Path
 ) -> _Made:
     made = done[last]
     assert isinstance(made, _Made)
     if made.owner != line.name:
         return made
-    for other in served:
-        result = done[other]
-        if isinstance(result, Failed) and result.node == other:
+    for other in later:
+        packed = done[f"package {other.name}"]
+        result = done[f"{last.split(' ', 1)[0]} {other.name}"]
+        same = isinstance(packed, _Made) and packed.owner == line.name
+        if same and isinstance(result, Failed):
             raise BuilderError(
-                f"`{_package_file(made.tree).name}` is not delivered: `{other}` failed on the same bytes",
+                f"`{_package_file(made.tree).name}` is not delivered: `{result.node}` failed on the same bytes",
                 hint="see that failure",
             )
     return replace(made, path=deliver(_package_file(made.tree), output))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from packaging.utils import parse_wheel_filename
@@ -23,7 +23,7 @@ from builder.stage.tree import Tree
 from builder.stage.workbench import Workbench
 from builder.verbs.resolve import Resolved
 
-__all__ = ["Line", "covers", "describe", "lay_lines", "package_key", "raw_wheel"]
+__all__ = ["Line", "covers", "describe", "lay_lines", "neighbours", "package_key", "raw_wheel"]
 
 _FORMAT = 1
 
@@ -59,7 +59,6 @@ def lay_lines(
 ) -> tuple[tuple[Line, ...], tuple[Failure, ...]]:
     """Plan every stage of every target, side by side; a target that cannot be planned is a `Failure`."""
     backends = {name: plugins.backend(name) for name in _types(resolved.specs)}
-    pilots = _pilots(resolved.specs)
 
     def plan(spec: BuildSpec) -> Line | Failure:
         name, backend = str(spec.target), backends[spec.target.package_type]
@@ -75,7 +74,7 @@ def lay_lines(
             raise
         except BuilderError as error:
             return Failure.of(name, "plan", error)
-        return Line(spec, backend, core, python, pilots[name])
+        return Line(spec, backend, core, python, name)
 
     with ThreadPoolExecutor(max_workers=max(2, bench.machine.cores)) as pool:
         try:
@@ -83,8 +82,17 @@ def lay_lines(
         except BaseException:
             bench.processes.stop()  # leaving the pool waits for its threads, and they for processes
             raise
-    lines = tuple(answer for answer in answers if isinstance(answer, Line))
+    planned = tuple(answer for answer in answers if isinstance(answer, Line))
+    pilots = _pilots([line.spec for line in planned])
+    lines = tuple(replace(line, pilot=pilots[line.name]) for line in planned)
     return lines, tuple(answer for answer in answers if isinstance(answer, Failure))
+
+
+def neighbours(line: Line, lines: Sequence[Line]) -> tuple[tuple[Line, ...], tuple[Line, ...]]:
+    """The lines with the same pilot that come before this one, and those that come after it."""
+    group = [other for other in lines if other.pilot == line.pilot]
+    place = group.index(line)
+    return tuple(group[:place]), tuple(group[place + 1 :])
 
 
 def _types(specs: Sequence[BuildSpec]) -> tuple[str, ...]:

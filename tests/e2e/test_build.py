@@ -99,7 +99,7 @@ def test_two_folders_two_stores_and_two_caches_give_the_same_bytes(
         )
         ran = here.build("./sample", "--python", str(HOST), "--json", "--no-check")
         assert ran.code == 0, ran.err
-        assert ran.hits == dict.fromkeys(EVERY_STAGE, [False])
+        assert ran.hits == {stage: [False] for stage in EVERY_STAGE}
         (package,) = ran.document["artifacts"]
         made.append((Path(package["path"]), [stage["key"] for stage in package["stages"]]))
 

@@ -53,6 +53,11 @@ def test_every_link_between_pages_resolves(page: Path) -> None:
     assert faults == []
 
 
+def _calls_a_verb(line: str) -> bool:
+    program, verb, *_ = [*line.split(), ""]
+    return program in {"builder", "./dev"} and verb in VERBS
+
+
 def commands() -> list[tuple[str, str]]:
     """Each line of the guide that calls a verb, with its page."""
     lines = (
@@ -61,7 +66,7 @@ def commands() -> list[tuple[str, str]]:
         for block in blocks(page, "console")
         for line in block.splitlines()
     )
-    return [(page, line) for page, line in lines if line.split()[1] in VERBS]
+    return [(page, line) for page, line in lines if _calls_a_verb(line)]
 
 
 @pytest.fixture(scope="module")
