@@ -180,6 +180,10 @@ def _graft(case: _Case, found: Survey) -> tuple[str, ...]:
     name = case.named((f"linux_{found.members.arch}",))
     label = relabel(content, case.wanted.version or None, found.requires, name.tags)
     record.write(content, label.dist_info)
+    if not any(binary.needed for binary in found.members.own.values()):
+        # Nothing to graft, and auditwheel refuses a wheel that does not even need a C library.
+        shutil.copytree(content, _fresh(bench.work / "final"), symlinks=True, dirs_exist_ok=True)
+        return ()
     job = RepairJob(
         wheel=pack(content, bench.work / "staged" / str(name), epoch=case.epoch, level=0),
         out=_fresh(bench.work / "repaired"),
