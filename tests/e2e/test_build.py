@@ -109,7 +109,9 @@ def test_two_folders_two_stores_and_two_caches_give_the_same_bytes(
 
 
 @pytest.mark.parametrize("name", EVERY_STAGE)
-def test_a_damaged_tree_is_reported_and_made_again(warm: Builder, tmp_path: Path, name: str) -> None:
+def test_a_damaged_tree_is_reported_and_made_again(
+    warm: Builder, tmp_path: Path, name: str
+) -> None:
     words = ("sample", "--python", str(HOST), "--json", "--no-check")
     before = warm.build(*words)
     (package,) = before.document["artifacts"]
