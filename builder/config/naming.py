@@ -17,7 +17,7 @@ from typing import Final
 
 from builder.config.accelerator import Accelerator
 from builder.config.python import Python
-from builder.config.target import Os, Target
+from builder.config.target import PACKAGE_TYPES, Os, Target
 from builder.errors import UsageError
 
 __all__ = [
@@ -81,6 +81,9 @@ def package_name(project: str, version: str, target: Target) -> str:
     if target.package_type == "conda":
         build = conda_build_string(target, 0, cuda=target.accelerator.dotted)
         return f"{conda_subdir(target)}/{conda_name(project, version, build)}"
+    if target.package_type not in PACKAGE_TYPES:
+        # A plugin's backend names its own files; the id keeps two targets apart until then.
+        return f"{project}-{version}-{target}"
     python = _python_of(target)
     return wheel_name(
         project, version, python.interpreter_tag, python.abi_tag, wheel_platform(target)

@@ -30,7 +30,7 @@ from smoke.catalogue import Check, choose
 from smoke.checks import CATALOGUE
 from smoke.claims import header, name_of
 from smoke.probing import open_environment
-from smoke.report import Report, merged
+from smoke.report import Report, Result, merged
 from smoke.runner import Request, check_artifact, check_environment, subject_of
 from smoke.subject import HOST_LIBRARIES, Core, Expectations, Installed, Subject
 
@@ -101,7 +101,13 @@ def check(
 def check_package(
     path: Path, spec: BuildSpec, core: Tree | None, bench: Workbench, extra: Iterable[Check] = ()
 ) -> Report:
-    """The report on a package that was just built, in an environment of its own target."""
+    """The report on a package that was just built, in an environment of its own target.
+
+    A package that is no wheel (of a plugin's backend) is one skip, with the reason.
+    """
+    if path.suffix != ".whl":
+        reason = f"packages of type `{spec.target.package_type}` are not known to the suite"
+        return Report(str(path), (Result("wheel.readable", "skip", reason=reason),))
     recipe, toolchain = spec.recipe, spec.toolchain
     known = Knowledge(
         recipe.bundle,

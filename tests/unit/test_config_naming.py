@@ -313,3 +313,15 @@ def test_a_build_string_reads_back(tag: str, accelerator: str, platform: str, nu
     assert (read.accelerator, read.number) == (target.accelerator, number)
     assert Python.parse(read.python) == target.python
     assert (read.os == "macos") is (target.os == "macos" and accelerator == "cpu")
+
+
+def test_a_package_type_of_a_plugin_has_a_name_of_its_own() -> None:
+    targets = [
+        Target.parse("tarball-none-cpu-linux_x86_64"),
+        Target.parse("tarball-none-cuda130-linux_x86_64"),
+    ]
+
+    names = [naming.package_name("sample", "1.4.0", target) for target in targets]
+
+    assert names[0] == "sample-1.4.0-tarball-none-cpu-linux_x86_64"
+    assert len(set(names)) == len(targets)
