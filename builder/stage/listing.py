@@ -27,6 +27,7 @@ JUNK: Final = frozenset(
 )  # fmt: skip
 # Names that are junk beside the project's own files, but may well be sources further down.
 _TOP_JUNK: Final = frozenset({"build", "dist", "wheelhouse", "venv"})
+_MARKERS: Final = ("CACHEDIR.TAG", "pyvenv.cfg")
 _LIMIT: Final = 600.0
 
 
@@ -58,10 +59,16 @@ def walk(folder: Path, *, junk: frozenset[str] = JUNK | _TOP_JUNK) -> Iterator[s
                 continue
             path = f"{below}/{entry.name}" if below else entry.name
             if entry.is_dir(follow_symlinks=False):
-                pending.append(path)
+                if not _is_marked(entry.path):
+                    pending.append(path)
             else:
                 found.append(path)
     return iter(sorted(found))
+
+
+def _is_marked(folder: str) -> bool:
+    """Whether a folder says of itself that it is a cache or a virtual environment."""
+    return any(os.path.lexists(os.path.join(folder, name)) for name in _MARKERS)  # noqa: PTH118 - hot path
 
 
 def describe(root: Path, paths: Iterable[str]) -> tuple[Entry, ...]:

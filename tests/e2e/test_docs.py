@@ -16,7 +16,7 @@ import pytest
 import builder
 from builder.config.legacy import VARIABLES
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("docs")]
+pytestmark = pytest.mark.e2e
 
 ROOT = Path(builder.__file__).parents[1]
 PAGES = ("README.md", *sorted(f"docs/guide/{page.name}" for page in ROOT.glob("docs/guide/*.md")))
@@ -36,7 +36,7 @@ INSTEAD: Mapping[str, str] = {
 NOT_RUN: Mapping[str, str] = {
     "./dev test": "it is what runs this test",
     "docker build -f docker/Dockerfile --build-arg BASE=debian:12 -t builder .": "no docker engine; "
-    "`test_bare_machine.py` runs the instructions",
+    "`test_project.py` reads the file",
     'docker run --rm -v "$PWD:/io" builder build .': "no docker engine",
 }
 # `doctor` says 1 when anything at all could be added to this machine.

@@ -138,3 +138,13 @@ def test_a_pipe_is_no_source(tmp_path: Path) -> None:
     os.mkfifo(folder / "pipe")
     with pytest.raises(UsageError, match="neither a file nor a link"):
         of(folder)
+
+
+@pytest.mark.parametrize("marker", ["CACHEDIR.TAG", "pyvenv.cfg"])
+def test_a_cache_or_an_environment_inside_is_no_source(tmp_path: Path, marker: str) -> None:
+    (tmp_path / "store" / "trees").mkdir(parents=True)
+    (tmp_path / "store" / marker).write_text("mine")
+    (tmp_path / "store" / "trees" / "a.so").write_text("binary")
+    (tmp_path / "setup.py").write_text("")
+
+    assert list(walk(tmp_path)) == ["setup.py"]
