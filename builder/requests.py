@@ -92,20 +92,18 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class BuildOutcome:
-    """Everything one `build` did."""
+    """Everything one `build` did. `stages` are all that came to an end, also for targets that failed."""
 
     plan: Plan
     artifacts: tuple[Artifact, ...]
     failures: tuple[Failure, ...]
     seconds: float
+    stages: tuple[StageResult, ...] = ()
 
     @property
     def compiler_runs(self) -> int:
-        """How often a compiler really ran in this call."""
-        fresh = {
-            stage.key: stage.compiler_runs
-            for artifact in self.artifacts
-            for stage in artifact.stages
-            if not stage.hit
-        }
+        """How often a compiler really ran in this call, as far as its stages came to an end."""
+        packaged = [stage for artifact in self.artifacts for stage in artifact.stages]
+        stages = (*self.stages, *packaged)
+        fresh = {stage.key: stage.compiler_runs for stage in stages if not stage.hit}
         return sum(fresh.values())

@@ -76,7 +76,7 @@ __all__ = ["command"]
     help="Stages that run side by side [one per core].",
 )
 @click.option(
-    "--check/--no-check", default=True, help="Prove each package in a clean environment [on]."
+    "--check/--no-check", default=None, help="Prove each package in a clean environment [on]."
 )
 @click.option("--keep", is_flag=True, help="Keep the work folders of failed stages.")
 @click.option(

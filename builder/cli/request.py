@@ -74,7 +74,7 @@ def request_from(
         output=options.get("output_dir") or Path(old.output or "dist"),
         store=options.get("store"),
         jobs=options.get("jobs", 0),
-        check=options.get("check", True),
+        check=old.check if options.get("check") is None else options["check"],
         keep=options.get("keep", False),
         recipe_roots=(*roots, *surroundings.recipe_roots(folder)),
     )

@@ -131,9 +131,9 @@ def _row(artifact: Artifact) -> tuple[str, ...]:
 
 
 def _last_line(outcome: BuildOutcome) -> str:
-    made, failed = len(outcome.artifacts), len(outcome.failures)
+    made, failed, runs = len(outcome.artifacts), len(outcome.failures), outcome.compiler_runs
     return (
-        f"{made} package{'s' * (made != 1)}, {failed} failed, the compiler ran {outcome.compiler_runs} times, "
+        f"{made} package{'s' * (made != 1)}, {failed} failed, the compiler ran {runs} time{'s' * (runs != 1)}, "
         f"{outcome.seconds:.1f} s"
     )
 

@@ -84,25 +84,29 @@ def read_build_system(folder: Path) -> BuildSystem:
             hint="point `python.subdirectory` of the recipe at the folder that has one",
         )
     try:
-        table = tomllib.loads(file.read_text(encoding="utf-8")).get("build-system", {})
-        if not table:
-            return BuildSystem()
-        return BuildSystem(
-            tuple(map(str, table["requires"])),
-            str(table.get("build-backend", _LEGACY_BACKEND)),
-            tuple(map(str, table.get("backend-path", ()))),
-        )
-    except (
-        tomllib.TOMLDecodeError,
-        UnicodeDecodeError,
-        KeyError,
-        TypeError,
-        AttributeError,
-    ) as error:
+        table = tomllib.loads(file.read_text(encoding="utf-8")).get("build-system")
+        return BuildSystem() if table is None else _checked(table)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, TypeError) as error:
         raise UsageError(
             f"`pyproject.toml` has no valid [build-system] table: {error}",
             hint="see the specification `pyproject.toml`, table build-system",
         ) from error
+
+
+def _checked(table: object) -> BuildSystem:
+    """A [build-system] table as PEP 518 has it. Raises `TypeError`."""
+    if not isinstance(table, dict):
+        raise TypeError("it is no table")
+    backend = table.get("build-backend", _LEGACY_BACKEND)
+    if not isinstance(backend, str):
+        raise TypeError("`build-backend` is no text")
+    if "requires" not in table:
+        raise TypeError("`requires` is missing")
+    for name in ("requires", "backend-path"):
+        words = table.get(name, [])
+        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+            raise TypeError(f"`{name}` is no list of texts")
+    return BuildSystem(tuple(table["requires"]), backend, tuple(table.get("backend-path", ())))
 
 
 def plan_python(
@@ -233,7 +237,10 @@ def _variables(
         epoch=job.source.epoch,
     )
     # How the interpreter was linked names the folder it lies in, as rpath too; that must not enter a wheel.
-    linkers = {"LDSHARED": f"{shims['CC']} -shared", "LDCXXSHARED": f"{shims['CXX']} -shared"}
+    linkers = {
+        "LDSHARED": f"{Path(shims['CC']).name} -shared",
+        "LDCXXSHARED": f"{Path(shims['CXX']).name} -shared",
+    }
     declared = {
         **(linkers if bench.machine.os == "linux" else {}),
         **({"CMAKE_PREFIX_PATH": str(core.root)} if core else {}),

@@ -90,6 +90,8 @@ def stage_environment(
             "CMAKE_BUILD_PARALLEL_LEVEL": str(machine.cores),
             "MAX_JOBS": str(machine.cores),
             **compilers,
+            # By name, as the shims come first: not everybody takes a path with a blank for one word.
+            **{name: Path(compilers[name]).name for name in ("CC", "CXX")},
             **declared,
         }
     )

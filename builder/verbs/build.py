@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from builder.archive.deliver import deliver
@@ -15,7 +15,7 @@ from builder.errors import BuilderError, Interrupted
 from builder.events import Event, Events, ignore
 from builder.plugins import Plugins
 from builder.process import Processes
-from builder.requests import Artifact, BuildOutcome, BuildRequest, Failure, StageResult
+from builder.requests import BuildOutcome, BuildRequest, Failure, StageResult
 from builder.stage import interpreters
 from builder.stage.core_stage import build_core
 from builder.stage.python_stage import build_python
@@ -32,25 +32,11 @@ from builder.verbs.lines import (
     package_key,
     raw_wheel,
 )
+from builder.verbs.outcome import Made, Results, artifacts, core_job, failures_of
 from builder.verbs.resolve import find_recipe, resolve
 from builder.verbs.schedule import Failed, Node, run_graph
-from smoke.report import Report
 
 __all__ = ["build", "plan"]
-
-
-@dataclass(frozen=True, slots=True)
-class _Made:
-    """What one job of the graph came to. `owner` is the target whose job really made the tree."""
-
-    tree: Tree
-    stage: StageResult
-    owner: str
-    report: Report | None = None
-    path: Path | None = None
-
-
-_Results = Mapping[str, "_Made | Failed"]
 
 
 def plan(
@@ -66,11 +52,8 @@ def plan(
     """
     bench = _bench(request, machine, events)
     plugins = plugins or Plugins.installed()
-    resolved = resolve(
-        find_recipe(request, Path.cwd()), request, bench, _pythonless(request, plugins)
-    )
-    lines, failures = lay_lines(resolved, plugins, bench)
-    for failure in (*resolved.failures, *failures):
+    lines, failures = _lay(request, bench, plugins)
+    for failure in failures:
         events(Event("warning", failure.target, f"{failure.error} (hint: {failure.hint})"))
     return describe(lines, bench)
 
@@ -91,10 +74,9 @@ def build(
     started = time.monotonic()
     plugins = plugins or Plugins.installed()
     bench = _bench(request, machine, events)
-    resolved = resolve(
-        find_recipe(request, Path.cwd()), request, bench, _pythonless(request, plugins)
-    )
-    lines, unplanned = lay_lines(resolved, plugins, bench)
+    lines, hopeless = _lay(request, bench, plugins)
+    for failure in hopeless:
+        events(Event("failed", failure.target, failure.error.partition("\n")[0]))
     nodes = [
         node for line in lines for node in _nodes(line, lines, request, bench, plugins, events)
     ]
@@ -102,9 +84,10 @@ def build(
     results = run_graph(unique, request.jobs or machine.cores, stop=bench.processes.stop)
     outcome = BuildOutcome(
         describe(lines, bench),
-        _artifacts(lines, results),
-        (*resolved.failures, *unplanned, *_failures(lines, results)),
+        artifacts(lines, results),
+        (*hopeless, *failures_of(lines, results)),
         round(time.monotonic() - started, 3),
+        tuple(made.stage for made in results.values() if isinstance(made, Made)),
     )
     plugins.build_finished(outcome)
     return outcome
@@ -124,6 +107,16 @@ def _bench(request: BuildRequest, machine: Machine, events: Events) -> Workbench
     return Workbench(store, machine, processes, host)
 
 
+def _lay(
+    request: BuildRequest, bench: Workbench, plugins: Plugins
+) -> tuple[tuple[Line, ...], tuple[Failure, ...]]:
+    """The way of every target, and the targets that have none."""
+    recipe = find_recipe(request, Path.cwd())
+    resolved = resolve(recipe, request, bench, _pythonless(request, plugins))
+    lines, unplanned = lay_lines(resolved, plugins, bench)
+    return lines, (*resolved.failures, *unplanned)
+
+
 def _pythonless(request: BuildRequest, plugins: Plugins) -> tuple[str, ...]:
     """The package types that have no Python. Raises `UsageError` for a type that no backend makes."""
     for name in request.types:
@@ -138,15 +131,16 @@ def _nodes(
     bench: Workbench,
     plugins: Plugins,
     events: Events,
-) -> list[Node[_Made]]:
+) -> list[Node[Made]]:
     """The jobs of one target: core, python, package, check, deliver. Equal core jobs have one name."""
     name = line.name
     earlier, later = neighbours(line, lines)
-    jobs: list[Node[_Made]] = []
+    jobs: list[Node[Made]] = []
     if line.core is not None:
         jobs.append(
             Node(
-                _core(line), _told(events, line, line.core.title, lambda _: _run_core(line, bench))
+                core_job(line),
+                _told(events, line, line.core.title, lambda _: _run_core(line, bench)),
             )
         )
     if line.python is not None:
@@ -154,7 +148,7 @@ def _nodes(
             Node(
                 f"python {name}",
                 _told(events, line, line.python.title, lambda done: _run_python(line, done, bench)),
-                needs=(_core(line),) if line.core else (),
+                needs=(core_job(line),) if line.core else (),
                 after=() if line.is_pilot else (f"python {line.pilot}",),
             )
         )
@@ -172,35 +166,34 @@ def _nodes(
             after=tuple(f"package {other.name}" for other in earlier),
         )
     )
-    last = f"package {name}"
+    last = "check" if request.check else "package"
     if request.check:
-        last = f"check {name}"
         # The consumer compiles against the core tree, which is the same for all wheels made from it.
         first = next(other for other in lines if other.core_digest == line.core_digest)
         own = first.name == name
+        job = f"check {name}"
         check = _told(
-            events, line, last, lambda done: _run_check(line, done, bench, plugins, own=own)
+            events, line, job, lambda done: _run_check(line, done, bench, plugins, own=own)
         )
-        jobs.append(Node(last, check, needs=(f"package {name}",)))
+        jobs.append(Node(job, check, needs=(f"package {name}",)))
     deliver_job = Node(
         f"deliver {name}",
         lambda done: _run_deliver(line, later, done, last, request.output),
-        needs=(last,),
-        after=tuple(f"{last.split(' ', 1)[0]} {other.name}" for other in later),
+        needs=(f"{last} {name}",),
+        after=(
+            *(f"deliver {other.name}" for other in earlier),
+            *(f"{last} {other.name}" for other in later),
+        ),
     )
     return [*jobs, deliver_job]
 
 
-def _core(line: Line) -> str:
-    return f"core {line.core_digest}"
-
-
 def _told(
-    events: Events, line: Line, job: str, work: Callable[[_Results], _Made]
-) -> Callable[[_Results], _Made]:
+    events: Events, line: Line, job: str, work: Callable[[Results], Made]
+) -> Callable[[Results], Made]:
     """The same work, with its start, its end and its time told."""
 
-    def tell(done: _Results) -> _Made:
+    def tell(done: Results) -> Made:
         started = time.monotonic()
         events(Event("started", job))
         try:
@@ -226,87 +219,80 @@ def _stage(name: str, tree: Tree, *, hit: bool) -> StageResult:
     return StageResult(name, tree.key, hit, 0.0, runs if isinstance(runs, int) else 0)
 
 
-def _run_core(line: Line, bench: Workbench) -> _Made:
+def _run_core(line: Line, bench: Workbench) -> Made:
     assert line.core is not None
     tree, hit = build_core(line.core, bench)
-    return _Made(tree, _stage("core", tree, hit=hit), line.name)
+    return Made(tree, _stage("core", tree, hit=hit), line.name)
 
 
-def _tree(done: _Results, name: str) -> Tree | None:
+def _tree(done: Results, name: str) -> Tree | None:
     made = done.get(name)
-    return made.tree if isinstance(made, _Made) else None
+    return made.tree if isinstance(made, Made) else None
 
 
-def _run_python(line: Line, done: _Results, bench: Workbench) -> _Made:
+def _run_python(line: Line, done: Results, bench: Workbench) -> Made:
     assert line.python is not None
     assert line.spec.target.python is not None
     pilot = done.get(f"python {line.pilot}")
-    if isinstance(pilot, _Made) and covers(raw_wheel(pilot.tree).name, line.spec.target.python):
+    if isinstance(pilot, Made) and covers(raw_wheel(pilot.tree).name, line.spec.target.python):
         return replace(pilot, stage=replace(pilot.stage, hit=True))
     declared = line.python.stage.serves
-    if isinstance(pilot, _Made) and declared in {"abi3", "py3"}:
+    if isinstance(pilot, Made) and declared in {"abi3", "py3"}:
         raise BuilderError(
             f'the recipe says `serves = "{declared}"`, but `{raw_wheel(pilot.tree).name}` does not serve '
             f"`{line.spec.target.python}`",
             hint='set `serves = "version"` in [python], or make the project build such a wheel',
         )
-    core = _tree(done, _core(line)) if line.core else None
+    core = _tree(done, core_job(line)) if line.core else None
     tree, hit = build_python(line.python, core, bench)
-    return _Made(tree, _stage("python", tree, hit=hit), line.name)
+    return Made(tree, _stage("python", tree, hit=hit), line.name)
 
 
-def _server(line: Line, earlier: Sequence[Line], done: _Results) -> str:
+def _server(line: Line, earlier: Sequence[Line], done: Results) -> str:
     """The target whose wheel this one gets: its own, the pilot's, or the first with a wheel of the same name.
 
     The last happens when the pilot's wheel does not serve this target, and yet several targets make one for many
     Pythons: `abi3` from 3.12 on, and one wheel each before.
     """
     mine = done.get(f"python {line.name}")
-    if not isinstance(mine, _Made) or mine.owner != line.name:
-        return mine.owner if isinstance(mine, _Made) else line.name
+    if not isinstance(mine, Made) or mine.owner != line.name:
+        return mine.owner if isinstance(mine, Made) else line.name
     for other in earlier:
         made = done.get(f"python {other.name}")
-        if isinstance(made, _Made) and raw_wheel(made.tree).name == raw_wheel(mine.tree).name:
+        if isinstance(made, Made) and raw_wheel(made.tree).name == raw_wheel(mine.tree).name:
             return made.owner
     return line.name
 
 
-def _run_package(line: Line, earlier: Sequence[Line], done: _Results, bench: Workbench) -> _Made:
+def _run_package(line: Line, earlier: Sequence[Line], done: Results, bench: Workbench) -> Made:
     server = _server(line, earlier, done)
     if server != line.name:
         packed = done[f"package {server}"]
         if isinstance(packed, Failed):
             raise packed.error
         return replace(packed, stage=replace(packed.stage, hit=True))
-    core = _tree(done, _core(line)) if line.core else None
+    core = _tree(done, core_job(line)) if line.core else None
     trees = Trees(core, _tree(done, f"python {line.name}"))
 
-    def tools(workspace: Path, log: Path) -> Tools:
-        return Tools(bench.processes, bench.machine, bench.machine.python, workspace, log)
-
-    scratch = bench.store.scratch()
-    key = package_key(line, trees, tools(scratch, scratch / "log"))
-
     def write(workspace: Workspace) -> Mapping[str, object]:
-        package = line.backend.package(
-            line.spec, trees, workspace.content, tools(workspace.root, workspace.log)
+        tools = Tools(
+            bench.processes, bench.machine, bench.machine.python, workspace.root, workspace.log
         )
+        package = line.backend.package(line.spec, trees, workspace.content, tools)
         return {**package.facts, "file": package.path.name}
 
-    tree, hit = bench.store.make(key, write)
-    return _Made(tree, _stage("package", tree, hit=hit), line.name)
+    tree, hit = bench.store.make(package_key(line, trees, bench), write)
+    return Made(tree, _stage("package", tree, hit=hit), line.name)
 
 
 def _package_file(tree: Tree) -> Path:
     return tree.root / str(tree.facts["file"])
 
 
-def _run_check(
-    line: Line, done: _Results, bench: Workbench, plugins: Plugins, *, own: bool
-) -> _Made:
+def _run_check(line: Line, done: Results, bench: Workbench, plugins: Plugins, *, own: bool) -> Made:
     packed = done[f"package {line.name}"]
-    assert isinstance(packed, _Made)
-    core = _tree(done, _core(line)) if line.core and own else None
+    assert isinstance(packed, Made)
+    core = _tree(done, core_job(line)) if line.core and own else None
     report = check_package(_package_file(packed.tree), line.spec, core, bench, plugins.checks())
     if not report.ok:
         problems = [
@@ -322,77 +308,21 @@ def _run_check(
     return replace(packed, report=report)
 
 
-def _run_deliver(
-    line: Line, later: Sequence[Line], done: _Results, last: str, output: Path
-) -> _Made:
-    made = done[last]
-    assert isinstance(made, _Made)
+def _run_deliver(line: Line, later: Sequence[Line], done: Results, last: str, output: Path) -> Made:
+    made = done[f"{last} {line.name}"]
+    assert isinstance(made, Made)
     if made.owner != line.name:
+        delivered = done[f"deliver {made.owner}"]
+        if isinstance(delivered, Failed):
+            raise delivered.error
         return made
     for other in later:
         packed = done[f"package {other.name}"]
-        result = done[f"{last.split(' ', 1)[0]} {other.name}"]
-        same = isinstance(packed, _Made) and packed.owner == line.name
+        result = done[f"{last} {other.name}"]
+        same = isinstance(packed, Made) and packed.owner == line.name
         if same and isinstance(result, Failed):
             raise BuilderError(
                 f"`{_package_file(made.tree).name}` is not delivered: `{result.node}` failed on the same bytes",
                 hint="see that failure",
             )
     return replace(made, path=deliver(_package_file(made.tree), output))
-
-
-def _artifacts(lines: Sequence[Line], results: _Results) -> tuple[Artifact, ...]:
-    """One artifact per file, with every target it serves and the stages it went through."""
-    artifacts: list[Artifact] = []
-    for line in lines:
-        made = results.get(f"deliver {line.name}")
-        if not isinstance(made, _Made) or made.path is None:
-            continue
-        names = [f"python {line.name}", f"package {line.name}"]
-        if line.core is not None:
-            names.insert(0, _core(line))
-        stages = [found.stage for name in names if isinstance(found := results.get(name), _Made)]
-        mine = [
-            (other, found)
-            for other in lines
-            if isinstance(found := results.get(f"deliver {other.name}"), _Made)
-            and found.owner == line.name
-        ]
-        entry = next(entry for entry in made.tree.entries if entry.path == made.path.name)
-        artifacts.append(
-            Artifact(
-                made.path,
-                line.spec.target,
-                entry.content,
-                entry.size,
-                tuple(stages),
-                tuple(other.spec.target for other, _ in mine),
-                _merged(mine),
-            )
-        )
-    return tuple(artifacts)
-
-
-def _merged(mine: Sequence[tuple[Line, _Made]]) -> Report | None:
-    """One report of one file: checks of the further interpreters it serves carry the interpreter in their id."""
-    reports = [(line, made.report) for line, made in mine if made.report is not None]
-    if not reports:
-        return None
-    first = reports[0][1]
-    rest = [
-        replace(result, id=f"{result.id}[{line.spec.target.python}]")
-        for line, report in reports[1:]
-        for result in report.results
-        if result.id.startswith("env.")
-    ]
-    return replace(first, results=(*first.results, *rest))
-
-
-def _failures(lines: Sequence[Line], results: _Results) -> tuple[Failure, ...]:
-    failures: list[Failure] = []
-    for line in lines:
-        result = results[f"deliver {line.name}"]
-        if isinstance(result, Failed):
-            stage = result.node.split(" ", 1)[0]
-            failures.append(Failure.of(line.name, stage, result.error))
-    return tuple(failures)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -125,23 +126,36 @@ def raw_wheel(tree: Tree) -> Path:
 
 
 def covers(wheel: str, python: Python) -> bool:
-    """Whether a wheel of this file name installs on an interpreter: `py3-none`, or `abi3` of a lower Python."""
+    """Whether a wheel of this file name is for further interpreters too, and this is one: `py3-none`, or `abi3`.
+
+    Both may name the lowest Python that they are for: `py37-none`, `cp39-abi3`.
+    """
     _, _, _, tags = parse_wheel_filename(wheel)
     return any(
-        (tag.interpreter == f"py{python.major}" and tag.abi == "none")
+        (tag.abi == "none" and _from(f"py{python.major}", tag.interpreter) <= python.minor)
         or (
             tag.abi == "abi3"
             and "t" not in python.abiflags
-            and tag.interpreter.startswith(f"cp{python.major}")
-            and int(tag.interpreter[3:] or 0) <= python.minor
+            and tag.interpreter != f"cp{python.major}"
+            and _from(f"cp{python.major}", tag.interpreter) <= python.minor
         )
         for tag in tags
     )
 
 
-def package_key(line: Line, trees: Trees, tools: Tools) -> InputKey:
+def _from(prefix: str, interpreter: str) -> float:
+    """The first minor version that an interpreter tag is for; none for another prefix."""
+    number = interpreter.removeprefix(prefix)
+    if number == interpreter or not (number or "0").isdigit():
+        return math.inf
+    return int(number or 0)
+
+
+def package_key(line: Line, trees: Trees, bench: Workbench) -> InputKey:
     """The input key of one package. Reads the trees, so it exists only when they do."""
     spec = line.spec
+    nowhere = bench.store.root / "work" / "plan"  # nothing is written to find an identity
+    tools = Tools(bench.processes, bench.machine, bench.machine.python, nowhere, nowhere / "log")
     return InputKey(
         "package",
         {
@@ -193,9 +207,7 @@ def _package_row(line: Line, bench: Workbench) -> PlannedStage:
     key = ""
     ready = (line.core is None or trees.core) and (line.python is None or trees.python)
     if ready:
-        work = bench.store.root / "work" / "plan"
-        tools = Tools(bench.processes, bench.machine, bench.machine.python, work, work / "log")
-        key = package_key(line, trees, tools).digest
+        key = package_key(line, trees, bench).digest
     hit = bool(key) and bench.store.contains(key)
     note = "" if ready else "key known after the stages above"
     return PlannedStage("package", key, hit, (line.name,), line.backend.plan(line.spec), note)

@@ -88,7 +88,7 @@ def test_two_folders_two_stores_and_two_caches_give_the_same_bytes(
     tmp_path: Path, fresh: Builder
 ) -> None:
     made = []
-    for name in ("one", "quite/another/and/a-deeper"):
+    for name in ("one", "quite/another/and a deeper"):
         home = tmp_path / name
         shutil.copytree(SAMPLE, home / "sample")
         (home / "cache").mkdir()

@@ -76,7 +76,7 @@ def test_the_table_names_the_package_and_counts() -> None:
     assert "1.2 MB" in row
     assert "hit" in row
     assert "built 2.2 s" in row
-    assert last == "1 package, 1 failed, the compiler ran 1 times, 3.5 s"
+    assert last == "1 package, 1 failed, the compiler ran 1 time, 3.5 s"
 
 
 def test_the_table_of_nothing_is_one_line() -> None:

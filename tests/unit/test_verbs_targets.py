@@ -12,7 +12,6 @@ from builder.config.recipe import Axes, Folder, Recipe, VersionRule
 from builder.config.target import Target
 from builder.errors import NothingSelected, UsageError
 from builder.requests import BuildRequest
-from builder.verbs.lines import covers
 from builder.verbs.targets import is_path, target_version, targets_of
 
 CP311 = Python(3, 11, "")
@@ -128,21 +127,3 @@ def test_a_version_nobody_says_is_left_to_the_wheel_unless_it_is_needed() -> Non
             target_version(RECIPE, CPU, replace(ASKED, **needs), "")
     with pytest.raises(UsageError, match="does not say its version"):
         target_version(WIDE, CPU, ASKED, "")
-
-
-@pytest.mark.parametrize(
-    ("wheel", "python", "answer"),
-    [
-        ("a-1-py3-none-manylinux_2_17_x86_64.whl", "3.13", True),
-        ("a-1-py2.py3-none-any.whl", "2.7mu", True),
-        ("a-1-py2-none-any.whl", "3.7", False),
-        ("a-1-py3-none-any.whl", "3.13t", True),
-        ("a-1-cp39-abi3-manylinux_2_17_x86_64.whl", "3.9", True),
-        ("a-1-cp39-abi3-manylinux_2_17_x86_64.whl", "3.13", True),
-        ("a-1-cp39-abi3-manylinux_2_17_x86_64.whl", "3.8", False),
-        ("a-1-cp39-abi3-manylinux_2_17_x86_64.whl", "3.13t", False),
-        ("a-1-cp311-cp311-manylinux_2_17_x86_64.whl", "3.12", False),
-    ],
-)
-def test_which_pythons_a_wheel_serves(wheel: str, python: str, answer: bool) -> None:
-    assert covers(wheel, Python.parse(python)) is answer
