@@ -6,11 +6,12 @@ import contextlib
 import hashlib
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from builder.errors import BuilderError
 
-__all__ = ["deliver"]
+__all__ = ["deliver", "hand_over", "is_same_file", "staged"]
 
 
 def deliver(file: Path, folder: Path) -> Path:
@@ -42,6 +43,56 @@ def deliver(file: Path, folder: Path) -> Path:
         with contextlib.suppress(OSError):
             partial.unlink()
     return target
+
+
+def hand_over(file: Path, target: Path) -> Path:
+    """Give a file another name, without a second copy of its bytes where the disk can do that.
+
+    Raises `BuilderError` when it cannot be written.
+    """
+    if is_same_file(file, target):
+        return target
+    with staged(target) as partial:
+        try:
+            os.link(file, partial)
+        except OSError:  # another disk, or one that knows no links
+            try:
+                shutil.copyfile(file, partial)
+            except OSError as error:
+                raise _unwritable(target, error) from error
+    return target
+
+
+def is_same_file(file: Path, target: Path) -> bool:
+    """Whether two paths lead to one file; a path that nothing can be at leads nowhere."""
+    try:
+        return target.samefile(file)
+    except OSError:
+        return False
+
+
+@contextlib.contextmanager
+def staged(target: Path) -> Iterator[Path]:
+    """A path to write to, with the name of `target`, which gets it when all went well.
+
+    Raises `BuilderError` when it cannot be written.
+    """
+    folder = target.parent / f".{target.name}.{os.getpid()}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield folder / target.name
+        (folder / target.name).replace(target)
+    except OSError as error:
+        raise _unwritable(target, error) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _unwritable(target: Path, error: OSError) -> BuilderError:
+    return BuilderError(
+        f"`{target}` cannot be written: {error.strerror or error}",
+        hint="free space or choose another folder",
+    )
 
 
 def _digest(path: Path) -> str:

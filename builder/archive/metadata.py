@@ -9,14 +9,23 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
-
+from builder.archive.wheel_name import is_same_project
 from builder.errors import BuilderError, UsageError
 
-__all__ = ["Headers", "Relabelled", "dist_info_of", "relabel"]
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
+
+__all__ = [
+    "Headers",
+    "Relabelled",
+    "dist_info_of",
+    "new_info",
+    "new_metadata",
+    "new_stem",
+    "relabel",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,22 +123,44 @@ def relabel(
     if version is not None:
         name = _rename(folder, name, version)
     metadata, wheel = folder / name / "METADATA", folder / name / "WHEEL"
-    before = Headers.parse(metadata.read_bytes())
-    after = before if version is None else before.replace("Version", (_canonical(version),))
-    after = after.add("Requires-Dist", _missing(requires, after.get("Requires-Dist")))
-    if bytes(after) != bytes(before):
-        metadata.write_bytes(bytes(after))
+    before = metadata.read_bytes()
+    if (after := new_metadata(before, version, requires)) != before:
+        metadata.write_bytes(after)
         edited.append(f"{name}/METADATA")
     if tags is not None:
-        headers = Headers.parse(wheel.read_bytes())
-        tagged = headers.replace("Tag", sorted(set(tags)))
-        is_pure = all(tag.endswith("-any") for tag in tagged.get("Tag"))
-        if not is_pure and "true" in map(str.lower, tagged.get("Root-Is-Purelib")):
-            tagged = tagged.replace("Root-Is-Purelib", ("false",))
-        if bytes(tagged) != bytes(headers):
-            wheel.write_bytes(bytes(tagged))
+        before = wheel.read_bytes()
+        if (after := new_info(before, tags)) != before:
+            wheel.write_bytes(after)
             edited.append(f"{name}/WHEEL")
     return Relabelled(name, tuple(edited))
+
+
+def new_metadata(content: bytes, version: str | None = None, requires: Iterable[str] = ()) -> bytes:
+    """A METADATA with another version and the requirements that it has no equivalent one of."""
+    headers = Headers.parse(content)
+    if version is not None:
+        headers = headers.replace("Version", (_canonical(version),))
+    if missing := _missing(requires, headers.get("Requires-Dist")):
+        headers = headers.add("Requires-Dist", missing)
+    return bytes(headers)
+
+
+def new_info(content: bytes, tags: Iterable[str]) -> bytes:
+    """A WHEEL with other tags, which is no longer pure when a tag is for one platform."""
+    headers = Headers.parse(content)
+    wanted = sorted(set(tags))
+    if sorted(headers.get("Tag")) != wanted:
+        headers = headers.replace("Tag", wanted)
+    is_pure = all(tag.endswith("-any") for tag in wanted)
+    if not is_pure and "true" in map(str.lower, headers.get("Root-Is-Purelib")):
+        headers = headers.replace("Root-Is-Purelib", ("false",))
+    return bytes(headers)
+
+
+def new_stem(dist_info: str, version: str) -> str:
+    """What the dist-info and data folders of a wheel with another version begin with."""
+    project = dist_info.removesuffix(".dist-info").rpartition("-")[0]
+    return f"{project}-{_canonical(version).replace('-', '_')}"
 
 
 def _is(line: bytes, name: str) -> bool:
@@ -137,6 +168,8 @@ def _is(line: bytes, name: str) -> bool:
 
 
 def _canonical(version: str) -> str:
+    from packaging.version import InvalidVersion, Version  # noqa: PLC0415  # slow to load
+
     try:
         return str(Version(version))
     except InvalidVersion as error:
@@ -148,8 +181,7 @@ def _canonical(version: str) -> str:
 
 def _rename(folder: Path, dist_info: str, version: str) -> str:
     """Give the dist-info and data folders the new version."""
-    project = dist_info.removesuffix(".dist-info").rpartition("-")[0]
-    stem = f"{project}-{_canonical(version).replace('-', '_')}"
+    stem = new_stem(dist_info, version)
     old = dist_info.removesuffix(".dist-info")
     for suffix in (".dist-info", ".data"):
         source, target = folder / (old + suffix), folder / (stem + suffix)
@@ -160,9 +192,14 @@ def _rename(folder: Path, dist_info: str, version: str) -> str:
 
 def _missing(wanted: Iterable[str], present: Sequence[str]) -> tuple[str, ...]:
     """The requirements that no present one is equivalent to, canonical, in order, each once."""
+    wishes = tuple(wanted)
+    if not wishes:
+        return ()
+    from packaging.requirements import InvalidRequirement, Requirement  # noqa: PLC0415  # as above
+
     known = [requirement for text in present if (requirement := _lenient(text)) is not None]
     missing: list[str] = []
-    for text in wanted:
+    for text in wishes:
         try:
             requirement = Requirement(text)
         except InvalidRequirement as error:
@@ -178,6 +215,8 @@ def _missing(wanted: Iterable[str], present: Sequence[str]) -> tuple[str, ...]:
 
 def _lenient(text: str) -> Requirement | None:
     """A requirement of the built wheel; None for a form of old that no longer parses."""
+    from packaging.requirements import InvalidRequirement, Requirement  # noqa: PLC0415  # as above
+
     try:
         return Requirement(re.sub(r"\s+", " ", text))
     except InvalidRequirement:
@@ -187,7 +226,7 @@ def _lenient(text: str) -> Requirement | None:
 def _covers(present: Requirement, wanted: Requirement) -> bool:
     """Whether a present requirement already asks for at least what is wanted."""
     return (
-        canonicalize_name(present.name) == canonicalize_name(wanted.name)
+        is_same_project(present.name, wanted.name)
         and present.marker in (None, wanted.marker)
         and present.extras >= wanted.extras
         and (not wanted.specifier or present.specifier == wanted.specifier)

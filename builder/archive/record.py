@@ -5,11 +5,8 @@ Format: the specification "Recording installed projects".
 
 from __future__ import annotations
 
-import base64
-import csv
-import hashlib
-import io
-from collections.abc import Iterable, Iterator, Mapping
+from binascii import b2a_base64
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,8 +16,10 @@ from builder.errors import BuilderError
 __all__ = [
     "RecordError",
     "Row",
+    "carry",
     "compare",
     "encode_digest",
+    "lies",
     "parse",
     "render",
     "row_of",
@@ -29,7 +28,12 @@ __all__ = [
 ]
 
 _SIGNATURES = ("RECORD.jws", "RECORD.p7s")
-_STRONG = ("sha256", "sha384", "sha512")
+_STRONG = frozenset({"sha256", "sha384", "sha512"})
+
+
+_LONGEST_SIZE = 19
+"""Digits of the largest file there can be."""
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
 class RecordError(BuilderError):
@@ -50,11 +54,14 @@ class Row:
 
 def encode_digest(sha256: bytes) -> str:
     """A raw SHA-256 digest as RECORD writes it."""
-    return "sha256=" + base64.urlsafe_b64encode(sha256).rstrip(b"=").decode("ascii")
+    text = b2a_base64(sha256, newline=False).translate(_URL_SAFE, b"=")
+    return "sha256=" + text.decode("ascii")
 
 
 def row_of(root: Path, path: str) -> Row:
     """The row of one file below a folder."""
+    import hashlib  # noqa: PLC0415  # slow to load, and nobody who reads a RECORD needs it
+
     file = root / path
     with file.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").digest()
@@ -63,19 +70,13 @@ def row_of(root: Path, path: str) -> Row:
 
 def parse(text: str) -> tuple[Row, ...]:
     """Read a RECORD. Raises `RecordError` naming the line."""
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    try:
-        return tuple(_row(words, reader.line_num) for words in reader if words)
-    except csv.Error as error:
-        raise RecordError(f"RECORD line {reader.line_num} is no CSV: {error}") from error
+    table = _table(text)
+    return tuple([Row(path, digest, int(size) if size else None) for path, digest, size in table])
 
 
 def render(rows: Iterable[Row]) -> str:
     """A RECORD as text, in the given order; paths are quoted where CSV asks for it."""
-    # The csv module leaves a lone carriage return unquoted before Python 3.13, and cannot read it.
-    return "".join(
-        f"{_quoted(row.path)},{row.digest},{'' if row.size is None else row.size}\n" for row in rows
-    )
+    return "\n".join([*map(_line, rows), ""])
 
 
 def write(root: Path, dist_info: str) -> tuple[Row, ...]:
@@ -107,51 +108,145 @@ def verify(root: Path, dist_info: str) -> tuple[str, ...]:
 def compare(text: str, found: Mapping[str, Row], itself: str) -> tuple[str, ...]:
     """What is wrong between the text of a RECORD and the rows of the files that are really there.
 
-    `itself` is the RECORD's own path, which `found` leaves out. Every problem begins with a path.
+    `itself` is the RECORD's own path, which `found` leaves out. Every problem begins with a path. A
+    row without a digest stands for a file that was not hashed.
     """
+    sizes = {path: row.size for path, row in found.items()}
+    digests = {path: row.digest for path, row in found.items()}
+    return _compared(text, sizes, digests, itself)
+
+
+def lies(text: str, sizes: Mapping[str, int], itself: str) -> tuple[str, ...]:
+    """The same without digests: everything that the directory of a zip gives away for nothing."""
+    return _compared(text, sizes, {}, itself)
+
+
+def carry(
+    text: str,
+    fresh: Mapping[str, Row],
+    itself: str,
+    *,
+    gone: Collection[str] = (),
+    moved: Mapping[str, str] | None = None,
+) -> str:
+    """The text of a RECORD after some files changed: all other lines stay as they are.
+
+    `fresh` are the rows of what is new or other than before, `gone` the paths of what is not there
+    any more, `moved` new paths by old ones. A signature is gone in any case: it cannot be right any
+    more. New files come behind the old ones, sorted, `itself` last. Raises `RecordError`.
+    """
+    places = moved or {}
+    left_out = {itself, *_signed(itself)}
+    lines: list[str] = []
+    done: set[str] = set()
+    for old, digest, size in _table(text):
+        path = places.get(old, old)
+        if path in left_out or path in done or old in gone:
+            continue
+        done.add(path)
+        row = fresh.get(path)
+        lines.append(f"{_quoted(path)},{digest},{size}" if row is None else _line(row))
+    new = sorted(fresh.keys() - done - left_out)
+    return "\n".join((*lines, *(_line(fresh[path]) for path in new), _line(Row(itself)), ""))
+
+
+def _compared(
+    text: str, sizes: Mapping[str, int | None], digests: Mapping[str, str], itself: str
+) -> tuple[str, ...]:
     try:
-        rows = parse(text)
+        table = _table(text)
     except RecordError as error:
         return (f"{itself}: {error.message}",)
-    return tuple(_problems(rows, found, itself))
+    return tuple(_problems(table, sizes, digests, itself))
 
 
-def _problems(rows: tuple[Row, ...], found: Mapping[str, Row], itself: str) -> Iterator[str]:
-    exempt = {itself, *(itself.removesuffix("RECORD") + name for name in _SIGNATURES)}
+def _problems(
+    table: list[list[str]],
+    sizes: Mapping[str, int | None],
+    digests: Mapping[str, str],
+    itself: str,
+) -> Iterator[str]:
+    exempt = {itself, *_signed(itself)}
     seen: set[str] = set()
-    for row in rows:
-        if row.path in seen:
-            yield f"{row.path}: listed twice in RECORD"
-        seen.add(row.path)
-        real = found.get(row.path)
-        if row.path in exempt:
+    for path, digest, size in table:
+        if (
+            size
+            and path not in seen
+            and sizes.get(path) == int(size)
+            and digest[:7] == "sha256="
+            and digests.get(path) in {None, "", digest}
+        ):
+            seen.add(path)  # nearly all are like this
             continue
-        if real is None:
-            yield f"{row.path}: listed in RECORD but not in the wheel"
-        elif not row.digest:
-            yield f"{row.path}: has no digest in RECORD"
-        elif row.size is not None and row.size != real.size:
-            yield f"{row.path}: has {real.size} bytes, RECORD says {row.size}"
-        elif row.digest.split("=", 1)[0] not in _STRONG:
-            yield f"{row.path}: has a weak digest in RECORD: {row.digest.split('=', 1)[0]}"
-        elif row.digest.startswith("sha256=") and row.digest != real.digest:
-            yield f"{row.path}: does not have the digest RECORD says"
+        if path in seen:
+            yield f"{path}: listed twice in RECORD"
+        seen.add(path)
+        if path in exempt:
+            continue
+        kind = digest.partition("=")[0]
+        real = digests.get(path)
+        if path not in sizes:
+            yield f"{path}: listed in RECORD but not in the wheel"
+        elif not digest:
+            yield f"{path}: has no digest in RECORD"
+        elif size and int(size) != sizes[path]:
+            yield f"{path}: has {sizes[path]} bytes, RECORD says {size}"
+        elif kind not in _STRONG:
+            yield f"{path}: has a weak digest in RECORD: {kind}"
+        elif real and kind == "sha256" and digest != real:
+            yield f"{path}: does not have the digest RECORD says"
     if itself not in seen:
         yield f"{itself}: does not list itself"
-    for path in sorted(found.keys() - seen - exempt):
+    for path in sorted(sizes.keys() - seen - exempt):
         yield f"{path}: in the wheel but not listed in RECORD"
 
 
-def _row(words: list[str], line: int) -> Row:
+def _signed(itself: str) -> tuple[str, ...]:
+    """The paths of signatures of a RECORD."""
+    return tuple(itself.removesuffix("RECORD") + name for name in _SIGNATURES)
+
+
+def _table(text: str) -> list[list[str]]:
+    """Path, digest and size of every row. Raises `RecordError` naming the line."""
+    if '"' not in text and "\r" not in text and text.isascii():
+        table = [line.split(",") for line in text.split("\n") if line]
+        # Whatever is wrong with it, the slow way says what.
+        if {*map(len, table)} <= {3} and _are_sizes([size for _, _, size in table]):
+            return table
+    import csv  # noqa: PLC0415  # nearly never needed, as are both
+    from io import StringIO  # noqa: PLC0415
+
+    reader = csv.reader(StringIO(text, newline=""), strict=True)
+    table = []
+    try:
+        for words in reader:
+            if words:
+                _refuse_row(words, reader.line_num)
+                table.append(words)
+    except csv.Error as error:
+        raise RecordError(f"RECORD line {reader.line_num} is no CSV: {error}") from error
+    return table
+
+
+def _refuse_row(words: list[str], line: int) -> None:
     if len(words) != 3:  # noqa: PLR2004  # path, digest, size
         raise RecordError(f"RECORD line {line} has {len(words)} fields, not 3")
-    path, digest, size = words
-    if size and not (size.isascii() and size.isdigit()):
-        raise RecordError(f"RECORD line {line} has the size {size!r}")
-    return Row(path, digest, int(size) if size else None)
+    if not _are_sizes(words[2:]):
+        raise RecordError(f"RECORD line {line} has the size {words[2]!r}")
+
+
+def _are_sizes(texts: list[str]) -> bool:
+    digits = "".join(texts)
+    is_number = not digits or (digits.isdigit() and digits.isascii())
+    return is_number and max(map(len, texts), default=0) <= _LONGEST_SIZE
+
+
+def _line(row: Row) -> str:
+    return f"{_quoted(row.path)},{row.digest},{'' if row.size is None else row.size}"
 
 
 def _quoted(path: str) -> str:
-    if not path or any(mark in path for mark in ',"\r\n'):
+    # The csv module leaves a lone carriage return unquoted before Python 3.13, and cannot read it.
+    if not path or "," in path or '"' in path or "\n" in path or "\r" in path:
         return '"' + path.replace('"', '""') + '"'
     return path

@@ -1,4 +1,4 @@
-"""Wheels as files ("Binary distribution format" 1.x): names, and reading without trusting.
+"""Wheels as files ("Binary distribution format" 1.x): reading without trusting.
 
 A wheel is judged as a whole before one byte of it is written: names, sizes, links, doubles,
 encryption, and whether it is a wheel at all.
@@ -6,27 +6,21 @@ encryption, and whether it is a wheel at all.
 
 from __future__ import annotations
 
-import hashlib
-import shutil
-import stat
-import struct
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import product
+from functools import partial
 from pathlib import Path
-from typing import IO, Literal
-
-from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
-from packaging.version import InvalidVersion, Version
+from typing import IO
 
 from builder.archive import record
 from builder.archive.metadata import Headers
 from builder.archive.record import Row
-from builder.archive.refusals import Limits, Member, Refusal, refuse
+from builder.archive.refusals import Limits, Member
+from builder.archive.wheel_name import WheelError, WheelName, is_same_project, is_same_version
+from builder.archive.wheel_rules import member_of, refusals
+from builder.archive.zip_read import Entry, Zip, ZipError
 from builder.errors import BuilderError, UsageError
 
 __all__ = [
@@ -34,103 +28,68 @@ __all__ = [
     "WheelError",
     "WheelName",
     "extract",
+    "judge",
     "read_wheel",
+    "seconds_of",
     "verify_wheel",
     "visit_files",
 ]
 
 _CHUNK = 1 << 20
-_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
+_HELD = 4 << 20
 _FILES = ("METADATA", "WHEEL", "RECORD")
-_DAMAGE = (
-    zipfile.BadZipFile,
-    zlib.error,
-    struct.error,
-    EOFError,
-    IndexError,
-    NotImplementedError,
-    OverflowError,
-    UnicodeError,
-    ValueError,
-)
-
-
-class WheelError(UsageError):
-    """A file that is no wheel, is damaged, or is not safe to unpack; `faults` say every reason."""
-
-    def __init__(self, wheel: str, faults: tuple[str, ...]) -> None:
-        super().__init__(
-            f"`{wheel}` is not a sound wheel",
-            faults=faults,
-            hint="build or download it again",
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class WheelName:
-    """The file name of a wheel. `project` is spelled as in the file name; tag sets are sorted."""
-
-    project: str
-    version: str
-    build: str
-    pythons: tuple[str, ...]
-    abis: tuple[str, ...]
-    platforms: tuple[str, ...]
-
-    @classmethod
-    def parse(cls, text: str) -> WheelName:
-        """Read a file name. Raises `WheelError` when it is none of a wheel."""
-        try:
-            parse_wheel_filename(text)
-        except (InvalidWheelFilename, InvalidVersion) as error:
-            raise WheelError(text, (str(error),)) from error
-        words = text.removesuffix(".whl").split("-")
-        build = words[2] if len(words) == 6 else ""  # noqa: PLR2004  # with a build tag
-        pythons, abis, platforms = (tuple(sorted(set(word.split(".")))) for word in words[-3:])
-        return cls(words[0], words[1], build, pythons, abis, platforms)
-
-    def __str__(self) -> str:
-        sets = (self.pythons, self.abis, self.platforms)
-        words = (self.project, self.version, self.build, *map(".".join, sets))
-        return "-".join(word for word in words if word) + ".whl"
-
-    @property
-    def tags(self) -> tuple[str, ...]:
-        """Every single tag the compressed sets stand for, sorted."""
-        return tuple(sorted(map("-".join, product(self.pythons, self.abis, self.platforms))))
-
-    @property
-    def is_pure(self) -> bool:
-        """Whether the wheel claims to run on any platform."""
-        return self.platforms == ("any",)
-
-    def with_version(self, version: str) -> WheelName:
-        """The same name with another version, escaped as file names want it."""
-        return replace(self, version=str(Version(version)).replace("-", "_"))
 
 
 @dataclass(frozen=True, slots=True)
 class Wheel:
     """A wheel that was read and found sound.
 
-    `newest` is the latest time stamp inside, in seconds since 1970.
+    `entries` are its members as the zip has them. `newest` is the latest time stamp inside, in
+    seconds since 1970.
     """
 
     path: Path
     name: WheelName
-    members: tuple[Member, ...]
+    entries: tuple[Entry, ...]
     dist_info: str
     metadata: Headers
     info: Headers
     record: str
     newest: int
 
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """The entries as members of any archive."""
+        return tuple(map(member_of, self.entries))
+
 
 def read_wheel(path: Path, *, limits: Limits | None = None) -> Wheel:
     """Judge a wheel and read its metadata. Raises `WheelError` with every reason."""
+    WheelName.parse(path.name)
+    with _whole(path), Zip(path) as archive:
+        return judge(archive, limits=limits)
+
+
+def judge(archive: Zip, *, limits: Limits | None = None, called: str = "") -> Wheel:
+    """The same for an archive that is open already; `called` is the file name it will get."""
+    path, entries = archive.path, archive.entries
+    path = path.with_name(called or path.name)
     name = WheelName.parse(path.name)
-    with _opened(path) as archive:
-        return _judged(path, name, archive, limits or Limits())
+    if found := refusals(archive, limits or Limits()):
+        raise WheelError(path.name, tuple(map(str, found)))
+    dist_info = _dist_info(path, name, entries)
+    wanted = {f"{dist_info}/{file}": file for file in _FILES}
+    texts = {wanted[one.name]: archive.read(one) for one in entries if one[0] in wanted}
+    return Wheel(
+        path=path,
+        name=name,
+        entries=entries,
+        dist_info=dist_info,
+        metadata=Headers.parse(texts["METADATA"]),
+        info=_wheel_info(path, texts),
+        record=_utf8(path, texts["RECORD"]),
+        newest=max(map(seconds_of, {entry[8] for entry in entries})),
+    )
 
 
 def extract(wheel: Wheel, folder: Path) -> None:
@@ -142,23 +101,28 @@ def extract(wheel: Wheel, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     if any(folder.iterdir()):
         raise UsageError(f"`{folder}` is not empty", hint="give an empty folder")
+    with _whole(wheel.path), Zip(wheel.path) as archive:
+        for entry in wheel.entries:
+            if entry.kind == "file":
+                _extract(archive, entry, folder / entry.name)
 
-    def write(member: Member, source: IO[bytes]) -> None:
-        target = folder / member.path
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with target.open("xb") as file:
-                shutil.copyfileobj(source, file, _CHUNK)
-                size = file.tell()
-            target.chmod(0o755 if member.executable else 0o644)
-        except OSError as error:
-            raise BuilderError(
-                f"`{target}` cannot be written: {error.strerror or error}", hint="free some space"
-            ) from error
-        if size != member.size:
-            raise EOFError(f"{member.name} has {size} bytes, not {member.size}")
 
-    visit_files(wheel, write)
+def _extract(archive: Zip, entry: Entry, target: Path) -> None:
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("xb", buffering=0) as file:
+            archive.stream(entry, partial(_write, file))
+        target.chmod(0o755 if entry.mode & 0o111 else 0o644)
+    except OSError as error:
+        raise BuilderError(
+            f"`{target}` cannot be written: {error.strerror or error}", hint="free some space"
+        ) from error
+
+
+def _write(file: IO[bytes], data: memoryview) -> None:
+    """All of it: a file without a buffer may take less."""
+    while data:
+        data = data[file.write(data) :]
 
 
 def visit_files(wheel: Wheel, visit: Callable[[Member, IO[bytes]], None]) -> None:
@@ -166,39 +130,69 @@ def visit_files(wheel: Wheel, visit: Callable[[Member, IO[bytes]], None]) -> Non
 
     Raises `WheelError` for a damaged one.
     """
-    with _opened(wheel.path) as archive:
-        for member, info in zip(wheel.members, archive.infolist(), strict=True):
-            if member.kind == "file":
-                with archive.open(info) as source:
-                    visit(member, source)
+    with _whole(wheel.path), Zip(wheel.path) as archive:
+        for entry in wheel.entries:
+            if entry.kind == "file":
+                with _content(archive, entry) as source:
+                    visit(member_of(entry), source)
 
 
-def verify_wheel(path: Path) -> tuple[str, ...]:
+@contextmanager
+def _content(archive: Zip, entry: Entry) -> Iterator[IO[bytes]]:
+    """What a member holds, to read in order: in memory, or in a file that nobody sees."""
+    from io import BytesIO  # noqa: PLC0415  # as below
+    from tempfile import TemporaryFile  # noqa: PLC0415  # slow to load
+
+    if entry.size <= _HELD:
+        yield BytesIO(archive.read(entry))
+        return
+    with TemporaryFile(buffering=0) as file:
+        archive.stream(entry, partial(_write, file))
+        file.seek(0)
+        yield file
+
+
+def verify_wheel(path: Path, *, threads: int = 0) -> tuple[str, ...]:
     """What is wrong with the bytes of a wheel: every member is hashed and compared with RECORD.
 
-    Empty when all is well. Raises `WheelError` when it cannot be read at all.
+    Empty when all is well. `threads` 0 means one per core. Raises `WheelError` when it cannot be
+    read at all.
     """
-    wheel = read_wheel(path)
-    itself = f"{wheel.dist_info}/RECORD"
-    rows: dict[str, Row] = {}
+    from builder.archive.deflate.packing import in_order  # noqa: PLC0415  # as below
 
-    def measure(member: Member, source: IO[bytes]) -> None:
-        if member.path != itself:
-            digest = record.encode_digest(_sha256(source))
-            rows[member.path] = Row(member.path, digest, member.size)
-
-    visit_files(wheel, measure)
-    return (
-        *record.compare(wheel.record, rows, itself),
-        *_lies(wheel),
-    )
+    with _whole(path), Zip(path) as archive:
+        wheel = judge(archive)
+        itself = f"{wheel.dist_info}/RECORD"
+        files = [entry for entry in wheel.entries if entry.kind == "file" and entry.name != itself]
+        jobs = (partial(_row, archive, entry) for entry in sorted(files, key=_largest_first))
+        rows = {row.path: row for row in in_order(jobs, threads)}
+        gaps = tuple(_gaps(archive))
+    return (*gaps, *record.compare(wheel.record, rows, itself), *_lies(wheel))
 
 
-def _sha256(source: IO[bytes]) -> bytes:
-    digest = hashlib.sha256()
-    while chunk := source.read(_CHUNK):
-        digest.update(chunk)
-    return digest.digest()
+def _row(archive: Zip, entry: Entry) -> Row:
+    from hashlib import sha256  # noqa: PLC0415  # slow to load
+
+    if entry.size <= _CHUNK:
+        digest = sha256(archive.read(entry))
+    else:
+        digest = sha256()
+        archive.stream(entry, digest.update)
+    archive.tally.add(hashed=entry.size)
+    return Row(entry.name, record.encode_digest(digest.digest()), entry.size)
+
+
+def _largest_first(entry: Entry) -> tuple[int, str]:
+    return -entry.size, entry.name
+
+
+def _gaps(archive: Zip) -> Iterator[str]:
+    """Bytes that belong to no member."""
+    in_order = sorted(archive.entries, key=lambda entry: entry.offset)
+    begins = [*archive.offsets[1:], archive.start]
+    for entry, end, begin in zip(in_order, archive.ends(in_order), begins, strict=True):
+        if end != begin:
+            yield f"{entry.name}: is followed by {begin - end} bytes that belong to nothing"
 
 
 def _lies(wheel: Wheel) -> Iterator[str]:
@@ -207,9 +201,9 @@ def _lies(wheel: Wheel) -> Iterator[str]:
     if tags != wheel.name.tags:
         yield f"{wheel.dist_info}/WHEEL: tags {', '.join(tags)} are not those of the file name"
     project, version = _first(wheel.metadata, "Name"), _first(wheel.metadata, "Version")
-    if canonicalize_name(project) != canonicalize_name(wheel.name.project):
+    if not is_same_project(project, wheel.name.project):
         yield f"{wheel.dist_info}/METADATA: the name {project!r} is not that of the file name"
-    if not _same_version(version, wheel.name.version):
+    if not is_same_version(version, wheel.name.version):
         yield f"{wheel.dist_info}/METADATA: the version {version!r} is not that of the file name"
 
 
@@ -217,94 +211,19 @@ def _first(headers: Headers, name: str) -> str:
     return next(iter(headers.get(name)), "")
 
 
-def _same_version(one: str, other: str) -> bool:
-    try:
-        return Version(one) == Version(other.replace("_", "-"))
-    except InvalidVersion:
-        return False
-
-
 @contextmanager
-def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
-    """The archive, with whatever the standard library raises on a broken one as one named error."""
+def _whole(path: Path) -> Iterator[None]:
+    """Whatever is wrong with the archive as one named error."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            yield archive
-    except _DAMAGE as error:
-        raise WheelError(path.name, (f"damaged: {type(error).__name__}: {error}",)) from error
-    except OSError as error:
-        raise UsageError(
-            f"`{path}` cannot be read: {error.strerror or error}", hint="check the path"
-        ) from error
+        yield
+    except ZipError as error:
+        raise WheelError(path.name, (f"damaged: {error.fault}",)) from error
 
 
-def _judged(path: Path, name: WheelName, archive: zipfile.ZipFile, limits: Limits) -> Wheel:
-    infos = archive.infolist()
-    members = tuple(_member(info) for info in infos)
-    packed = path.stat().st_size
-    refusals = [
-        refusal
-        for refusal in refuse(members, packed, limits)
-        if refusal.rule != "case"  # legal in a wheel for Linux, and common in terminfo data
-    ]
-    refusals += _wheel_rules(infos, members, archive.start_dir)
-    if refusals:
-        raise WheelError(path.name, tuple(map(str, refusals)))
-    dist_info = _dist_info(path, name, members)
-    texts = {file: archive.read(f"{dist_info}/{file}") for file in _FILES}
-    return Wheel(
-        path=path,
-        name=name,
-        members=members,
-        dist_info=dist_info,
-        metadata=Headers.parse(texts["METADATA"]),
-        info=_wheel_info(path, texts),
-        record=_utf8(path, texts["RECORD"]),
-        newest=max(map(_seconds, infos)),
-    )
-
-
-def _member(info: zipfile.ZipInfo) -> Member:
-    mode = info.external_attr >> 16
-    return Member(
-        name=info.orig_filename,
-        kind=_kind(info, mode),
-        size=info.file_size,
-        executable=bool(mode & 0o111),
-        encrypted=bool(info.flag_bits & 1),
-    )
-
-
-def _kind(info: zipfile.ZipInfo, mode: int) -> Literal["file", "directory", "link", "special"]:
-    written_as = stat.S_IFMT(mode)
-    if written_as == stat.S_IFLNK:
-        return "link"
-    if info.is_dir():
-        return "directory"
-    return "file" if written_as in {0, stat.S_IFREG} else "special"
-
-
-def _wheel_rules(
-    infos: list[zipfile.ZipInfo], members: tuple[Member, ...], directory: int
-) -> Iterator[Refusal]:
-    """What is allowed in a zip but not in a wheel."""
-    end = 0
-    for info in sorted(infos, key=lambda info: info.header_offset):
-        if info.header_offset < end or info.header_offset + info.compress_size > directory:
-            yield Refusal(info.orig_filename, "damaged", "it overlaps another member")
-        end = info.header_offset + info.compress_size
-        if info.compress_type not in _METHODS:
-            yield Refusal(info.orig_filename, "damaged", f"compression {info.compress_type}")
-    for member in members:
-        if member.kind == "link":
-            yield Refusal(member.name, "link", "a wheel cannot hold links")
-        elif "//" in member.name or "." in member.name.split("/"):
-            yield Refusal(member.name, "name", "the path is not normal")
-
-
-def _dist_info(path: Path, name: WheelName, members: tuple[Member, ...]) -> str:
+def _dist_info(path: Path, name: WheelName, entries: tuple[Entry, ...]) -> str:
     """The one dist-info folder, checked against the file name."""
-    tops = sorted({top for member in members if "/" in member.name for top in [_top(member)]})
+    inside = [entry[0] for entry in entries if ".dist-info/" in entry[0]]
+    tops = sorted({name.partition("/")[0] for name in inside})
     found = [top for top in tops if top.endswith(".dist-info")]
     if len(found) != 1:
         raise WheelError(
@@ -312,21 +231,15 @@ def _dist_info(path: Path, name: WheelName, members: tuple[Member, ...]) -> str:
         )
     project, _, version = found[0].removesuffix(".dist-info").rpartition("-")
     faults = [
-        f"{found[0]}/{file} is missing"
-        for file in _FILES
-        if not any(member.path == f"{found[0]}/{file}" for member in members)
+        f"{found[0]}/{file} is missing" for file in _FILES if f"{found[0]}/{file}" not in inside
     ]
-    if canonicalize_name(project) != canonicalize_name(name.project) or not _same_version(
+    if not is_same_project(project, name.project) or not is_same_version(
         version.replace("_", "-"), name.version
     ):
         faults.append(f"{found[0]} does not belong to {name.project} {name.version}")
     if faults:
         raise WheelError(path.name, tuple(faults))
     return found[0]
-
-
-def _top(member: Member) -> str:
-    return member.path.split("/", 1)[0]
 
 
 def _wheel_info(path: Path, texts: Mapping[str, bytes]) -> Headers:
@@ -344,9 +257,14 @@ def _utf8(path: Path, content: bytes) -> str:
         raise WheelError(path.name, ("RECORD is not UTF-8",)) from error
 
 
-def _seconds(info: zipfile.ZipInfo) -> int:
-    """A member's time stamp, read as UTC; a senseless one counts as the oldest there is."""
+def seconds_of(stamp: tuple[int, int]) -> int:
+    """An MS-DOS time and date, read as UTC; a senseless one counts as the oldest there is."""
+    time, date = stamp
     try:
-        return int(datetime(*info.date_time, tzinfo=UTC).timestamp())
+        when = datetime(
+            1980 + (date >> 9), date >> 5 & 15, date & 31,
+            time >> 11, time >> 5 & 63, (time & 31) * 2, tzinfo=UTC,
+        )  # fmt: skip
     except ValueError:
-        return int(datetime(1980, 1, 1, tzinfo=UTC).timestamp())
+        when = datetime(1980, 1, 1, tzinfo=UTC)
+    return int(when.timestamp())

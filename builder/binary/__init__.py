@@ -1,4 +1,4 @@
-"""Binaries: what a linker sees in one file, read from its bytes alone.
+"""Binaries: what a linker sees in one file, read from its bytes alone, and edits of its names.
 
 Knows nothing of wheels, search paths or policy, starts no process, and trusts no number it reads.
 """
@@ -10,20 +10,34 @@ import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
-from builder.binary import elf
-from builder.binary.model import Binary, BinaryError, ByteOrder, Format, Kind, VersionNeed
+from builder.binary.expect import expected
+from builder.binary.model import (
+    Binary,
+    BinaryError,
+    ByteOrder,
+    Edit,
+    Format,
+    Kind,
+    Signature,
+    VersionNeed,
+)
+from builder.patch import Patch
 
 __all__ = [
     "Binary",
     "BinaryError",
     "ByteOrder",
+    "Edit",
     "Format",
     "Kind",
+    "Signature",
     "VersionNeed",
     "defined",
+    "edited",
     "looks_like",
+    "plan",
     "read",
 ]
 
@@ -32,9 +46,25 @@ _Told = TypeVar("_Told")
 _MACHO = frozenset(
     {b"\xfe\xed\xfa\xce", b"\xce\xfa\xed\xfe", b"\xfe\xed\xfa\xcf", b"\xcf\xfa\xed\xfe"}
 )
-_UNIVERSAL = b"\xca\xfe\xba\xbe"
+_UNIVERSAL = frozenset({b"\xca\xfe\xba\xbe", b"\xca\xfe\xba\xbf"})
 _MOST_UNIVERSAL = 0x2B
 """A Java class begins like a universal Mach-O file, with its version for a count of machines."""
+
+
+class _Room(Protocol):
+    """What each format offers: `builder.binary.elf`, `.macho`, `.pe`."""
+
+    def read(self, view: memoryview) -> Binary:
+        """What a linker sees."""
+        ...
+
+    def defined(self, view: memoryview) -> tuple[str, ...]:
+        """The names offered to others."""
+        ...
+
+    def plan(self, view: memoryview, edit: Edit) -> Patch:
+        """The bytes that change."""
+        ...
 
 
 def looks_like(head: bytes) -> Format | None:
@@ -43,7 +73,7 @@ def looks_like(head: bytes) -> Format | None:
         return "elf"
     if head[:4] in _MACHO:
         return "macho"
-    if head[:4] == _UNIVERSAL:
+    if head[:4] in _UNIVERSAL:
         count = int.from_bytes(head[4:8], "big")
         return "macho" if count <= _MOST_UNIVERSAL else None
     return "pe" if head[:2] == b"MZ" else None
@@ -52,9 +82,9 @@ def looks_like(head: bytes) -> Format | None:
 def read(source: Path | bytes | memoryview) -> Binary:
     """What is in one binary: a file, which is mapped and not copied, or its bytes.
 
-    Raises `BinaryError` for what is no binary, is damaged, or has a format that cannot be read yet.
+    Raises `BinaryError` for what is no binary or is damaged.
     """
-    return _tell(source, elf.read)
+    return _tell(source, lambda room, view: room.read(view))
 
 
 def defined(source: Path | bytes | memoryview) -> tuple[str, ...]:
@@ -62,15 +92,40 @@ def defined(source: Path | bytes | memoryview) -> tuple[str, ...]:
 
     Apart from `read`, because few ask and large libraries have hundreds of thousands. Same errors.
     """
-    return _tell(source, elf.defined)
+    return _tell(source, lambda room, view: room.defined(view))
 
 
-def _tell(source: Path | bytes | memoryview, reader: Callable[[memoryview], _Told]) -> _Told:
+def plan(source: Path | bytes | memoryview, edit: Edit) -> Patch:
+    """The bytes that have to change to make an edit, and no others; nothing is written.
+
+    Raises `BinaryError` with a hint when the file has no room for the change, or does not have what
+    it wants to change.
+    """
+    return _tell(source, lambda room, view: room.plan(view, edit))
+
+
+def edited(before: Binary, after: Binary, edit: Edit) -> tuple[str, ...]:
+    """What is wrong with a file after an edit: every difference that was not asked for.
+
+    `before` and `after` are what was read from the file. Empty when all is well.
+    """
+    wanted = expected(before, edit)
+    if wanted == after:
+        return ()
+    names = [name for name in Binary.__slots__ if getattr(wanted, name) != getattr(after, name)]
+    return tuple(
+        f"{name} is {getattr(after, name)!r}, not {getattr(wanted, name)!r}" for name in names
+    )
+
+
+def _tell(source: Path | bytes | memoryview, reader: Callable[[_Room, memoryview], _Told]) -> _Told:
     """What a reader says about the bytes; its errors name the file."""
     if not isinstance(source, Path):
-        return reader(_elf(memoryview(source)))
+        view = memoryview(source)
+        return reader(_room(view), view)
     try:
-        return reader(_elf(_map(source)))
+        view = _map(source)
+        return reader(_room(view), view)
     except BinaryError as error:
         raise BinaryError(f"`{source}`: {error.message}", hint=error.hint) from error
 
@@ -92,14 +147,22 @@ def _map(path: Path) -> memoryview:
         raise BinaryError(f"cannot be read: {error.strerror}") from error
 
 
-def _elf(view: memoryview) -> memoryview:
+def _room(view: memoryview) -> _Room:
+    """The reader and editor of the format; imported when it is met, for start-up counts."""
     head = bytes(view[:8])
     match looks_like(head):
         case "elf":
-            return view
-        case "macho" | "pe" as other:
-            name = {"macho": "Mach-O", "pe": "PE"}[other]
-            raise BinaryError(f"is a {name} file: not yet readable", hint="only ELF is so far")
+            from builder.binary import elf  # noqa: PLC0415  # as said above
+
+            return elf
+        case "macho":
+            from builder.binary import macho  # noqa: PLC0415  # as said above
+
+            return macho
+        case "pe":
+            from builder.binary import pe  # noqa: PLC0415  # as said above
+
+            return pe
         case None:
             start = f"begins with {head.hex(' ')}" if head else "is empty"
             raise BinaryError(f"is no binary: it {start}")

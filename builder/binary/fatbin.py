@@ -6,6 +6,7 @@ format is not published; this is what CUDA 11.8 to 13.0 write.
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Iterable, Iterator
 
 from builder.binary.model import BinaryError
@@ -24,6 +25,8 @@ _ENTRY = "HHIQIIHHIQQ"
 version, architecture, name, flags."""
 _ENTRY_SIZE = 48
 _ALIGNMENT = 8
+_HELD = 32 << 20
+"""Bytes that are walked over before the pages behind are let go: touched ones count as memory."""
 _KINDS = {1: "compute_", 2: "sm_", 8: "lto_"}
 _SUFFIXES = {1 << 20: "a", 1 << 21: "f"}
 
@@ -37,7 +40,11 @@ def architectures(sections: Iterable[Window]) -> tuple[str, ...]:
 def _containers(section: Window) -> Iterator[tuple[str, int, str]]:
     """The entries of all containers; between two of them are zeros."""
     place = 0
+    held = 0
     while place + _ALIGNMENT <= len(section.view):
+        if place > held + _HELD:
+            _let_go(section.view)
+            held = place
         if not any(section.view[place : place + _ALIGNMENT]):
             place += _ALIGNMENT
             continue
@@ -46,6 +53,13 @@ def _containers(section: Window) -> Iterator[tuple[str, int, str]]:
             raise BinaryError(f"CUDA section: no container begins at {place:#x}")
         yield from _entries(section, place + header, size)
         place = -(-(place + header + size) // _ALIGNMENT) * _ALIGNMENT
+
+
+def _let_go(view: memoryview) -> None:
+    """Give the touched pages of a mapped file back; they come again when they are looked at."""
+    whole = view.obj
+    if isinstance(whole, mmap.mmap) and view.readonly and hasattr(mmap, "MADV_DONTNEED"):
+        whole.madvise(mmap.MADV_DONTNEED)
 
 
 def _entries(section: Window, start: int, size: int) -> Iterator[tuple[str, int, str]]:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from builder.cli.common import print_json, shared_options
-
-if TYPE_CHECKING:
-    from builder.verbs.inspection import Inspection, Subject
+from builder.cli.places import cache_folder
 
 __all__ = ["command"]
 
-_SHOWN_BLOCKERS = 12
+_LOG = 160
 
 
 @click.command("inspect", context_settings={"help_option_names": ["-h", "--help"]})
@@ -30,61 +28,38 @@ def command(
     log_file: Path | None,
     debug: bool,
 ) -> int:
-    """Show what is inside wheels, folders and single binaries.
+    """Show what is inside packages, archives, folders and single binaries, of any system.
 
     What each binary needs, where it looks, which platform tag the whole deserves, and symbol by symbol why not a
-    lower one. Nothing is unpacked.
+    lower one. Wheels, conda packages, zip and tar archives, static libraries; nothing is unpacked.
     """
-    del quiet, log_file, debug
-    from builder.verbs.inspect import inspect  # noqa: PLC0415  # `builder inspect --help` stays quick
+    del log_file, debug
+    from builder.relink.cache import FactCache  # noqa: PLC0415  # `builder inspect --help` stays quick
+    from builder.verbs.inspect import inspect  # noqa: PLC0415  # as above
 
-    found = inspect(files)
+    environ = os.environ
+    found = inspect(files, cache=FactCache(cache_folder(environ) / "facts"))
     if as_json:
         print_json(found.to_json())
-    else:
-        for line in _lines(found, every=verbose > 0):
-            click.echo(line)
-        for failure in found.failures:
-            hint = f"\nhint: {failure.hint}" if failure.hint else ""
-            click.echo(f"error: {failure.path}: {failure.error}{hint}", err=True)
+    elif not quiet:
+        from builder.cli.report import report  # noqa: PLC0415  # as above
+
+        color = False if environ.get("NO_COLOR") else None
+        width = _width(environ)
+        for line in report(found, width=width, every=verbose > 0):
+            click.echo(line, color=color)
+    for failure in found.failures if not as_json else ():
+        hint = f"\nhint: {failure.hint}" if failure.hint else ""
+        where = "" if f"`{failure.path}`" in failure.error else f"{failure.path}: "
+        click.echo(f"error: {where}{failure.error}{hint}", err=True)
     return 2 if found.failures else 0
 
 
-def _lines(found: Inspection, *, every: bool) -> Iterator[str]:
-    for subject in found.subjects:
-        yield from _subject(subject, every=every)
-
-
-def _subject(subject: Subject, *, every: bool) -> Iterator[str]:
-    from builder.verbs.inspection import highest_versions  # noqa: PLC0415  # see above
-
-    yield f"{subject.path} ({subject.kind})"
-    claimed = (
-        f", its name claims {', '.join(subject.platform.claimed)}"
-        if subject.platform.claimed
-        else ""
-    )
-    yield f"  deserves {subject.platform.tag or 'no tag'}{claimed}"
-    shown = subject.platform.blockers if every else subject.platform.blockers[:_SHOWN_BLOCKERS]
-    for blocker in shown:
-        what = f"{blocker.symbol} of {blocker.library}" if blocker.symbol else blocker.library
-        yield f"    not {blocker.tag}: {blocker.binary} needs {what}"
-    if len(shown) < len(subject.platform.blockers):
-        yield f"    and {len(subject.platform.blockers) - len(shown)} more (`-v` shows them)"
-    for item in subject.binaries:
-        binary = item.binary
-        yield f"  {item.path}: {binary.format} {binary.machine}"
-        for name, words in (
-            ("soname", (binary.soname,)),
-            ("needed", binary.needed),
-            ("rpath", binary.rpath),
-            ("runpath", binary.runpath),
-            ("versions", [f"{k} {v}" for k, v in highest_versions(binary).items()]),
-            ("cuda", binary.cuda_architectures),
-        ):
-            if any(words):
-                yield f"    {name:<9} {', '.join(words)}"
-    for unread in subject.unread:
-        yield f"  {unread.path}: cannot be read: {unread.reason}"
-    for external in subject.external:
-        yield f"  {external.name}: {external.resolution}, for {', '.join(external.required_by)}"
+def _width(environ: Mapping[str, str]) -> int:
+    """The columns of the terminal; a file or a pipe has room enough for a log."""
+    if environ.get("COLUMNS", "").isdecimal():
+        return int(environ["COLUMNS"])
+    try:
+        return os.get_terminal_size(1).columns
+    except OSError:
+        return _LOG

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import sys
-import tomllib
-from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from builder.cli import surroundings
 from builder.cli.common import print_json, shared_options, words
 from builder.cli.display import display_for
-from builder.config.recipe import Sibling
 from builder.errors import UsageError
 
+if TYPE_CHECKING:
+    from builder.config.recipe import Sibling
+    from builder.relink.engine import EngineName
+    from builder.relink.system import Placement
+
 __all__ = ["command", "parse_sibling"]
+
+_SIBLINGS = Path(__file__).parent.parent / "data" / "siblings.toml"
 
 
 @click.command("repair", context_settings={"help_option_names": ["-h", "--help"]})
@@ -30,9 +35,9 @@ __all__ = ["command", "parse_sibling"]
 @click.option(
     "-L",
     "--lib-sdir",
-    default=".libs",
+    default="",
     metavar="SUFFIX",
-    help="Grafted libraries go to NAME + this [.libs].",
+    help="Ends the name of the folder for grafted libraries [.libs, for macOS .dylibs].",
 )
 @click.option(
     "--add-path",
@@ -42,15 +47,46 @@ __all__ = ["command", "parse_sibling"]
     help="Look for libraries here before the system's folders.",
 )
 @click.option(
-    "--plat", "platform", default="auto", help="Refuse a wheel that needs more than this [auto]."
+    "--plat",
+    "platform",
+    default="auto",
+    help="The platform tag the wheel must get [auto: an honest one].",
 )
-@click.option("--exclude", multiple=True, metavar="GLOB", help="Sonames that are not grafted.")
+@click.option("--exclude", multiple=True, metavar="GLOB", help="Libraries that are not grafted.")
+@click.option(
+    "--include",
+    multiple=True,
+    metavar="FILE|GLOB",
+    help="Graft these too, with all they need: libraries that are opened by name.",
+)
+@click.option(
+    "--place",
+    "placement",
+    type=click.Choice(["libs", "beside"]),
+    default="libs",
+    help="Grafts get a folder and names of their own, or go where others look for them already [libs].",
+)
 @click.option(
     "--sibling",
     "siblings",
     multiple=True,
     metavar="PACKAGE",
     help="Libraries owned by another wheel: a known one (torch), or NAME:DIRECTORY:GLOB[,GLOB].",
+)
+@click.option(
+    "--check-record", is_flag=True, help="Compare every byte with the digests in RECORD first."
+)
+@click.option(
+    "--disable-isa-ext-check",
+    "any_instructions",
+    is_flag=True,
+    help="Give a tag to code that needs a newer processor than the tag promises.",
+)
+@click.option(
+    "--engine",
+    type=click.Choice(["native", "auditwheel", "delocate", "delvewheel"]),
+    default="native",
+    help="Let a program of others do the grafting [native].",
 )
 @click.option("--strip", is_flag=True, help="Strip debug symbols before anything is edited.")
 @click.option(
@@ -70,7 +106,12 @@ def command(
     search: tuple[Path, ...],
     platform: str,
     exclude: tuple[str, ...],
+    include: tuple[str, ...],
+    placement: Placement,
     siblings: tuple[str, ...],
+    check_record: bool,
+    any_instructions: bool,
+    engine: EngineName,
     strip: bool,
     level: int,
     as_json: bool,
@@ -89,6 +130,7 @@ def command(
         repaired = repair(
             wheels, machine=surroundings.this_machine(environ), wheel_dir=wheel_dir, exclude=words(exclude),
             siblings=tuple(parse_sibling(text) for text in siblings), platform=platform, search=search,
+            include=include, placement=placement, check_record=check_record, any_instructions=any_instructions, engine=engine,
             library_suffix=lib_sdir, level=level, strip=strip, epoch=_epoch(environ.get("SOURCE_DATE_EPOCH", "")), events=display.hear,
         )  # fmt: skip
     finally:
@@ -103,9 +145,11 @@ def command(
 
 def parse_sibling(text: str) -> Sibling:
     """A row of `data/siblings.toml` by name, or `NAME:DIRECTORY:GLOB[,GLOB]`. Raises `UsageError`."""
-    table = tomllib.loads(
-        resources.files("builder.data").joinpath("siblings.toml").read_text("utf-8")
-    )
+    import tomllib  # noqa: PLC0415  # slow to load, and few wheels have siblings
+
+    from builder.config.recipe import Sibling  # noqa: PLC0415  # as above
+
+    table = tomllib.loads(_SIBLINGS.read_text("utf-8"))
     if text in table:
         row = table[text]
         return Sibling(text, tuple(row["libraries"]), row["directory"], row["requires"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import configparser
 import os
 import platform
 import sys
@@ -78,6 +77,8 @@ def read_index(environ: Mapping[str, str], files: Iterable[Path]) -> PackageInde
     """Where packages come from: uv's and pip's variables win over pip's configuration files."""
     settings: dict[str, str] = {}
     for file in files:
+        import configparser  # noqa: PLC0415  # slow to load, and most machines have no such file
+
         parser = configparser.RawConfigParser()
         try:
             parser.read(file, encoding="utf-8")

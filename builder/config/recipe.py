@@ -19,6 +19,7 @@ __all__ = [
     "Checks",
     "Consumer",
     "CoreStage",
+    "CppArchive",
     "Folder",
     "GitRevision",
     "IndexSdist",
@@ -163,6 +164,26 @@ class Bundle:
 
 
 @dataclass(frozen=True, slots=True)
+class CppArchive:
+    """How the C++ part is packaged by itself: the `[archive]` table.
+
+    `name` begins the file name and `top` is the one folder inside; empty means `lib` and the
+    recipe's name. `keep` and `leave` are globs over paths below the core tree, or below the folder
+    `wheel` of a finished wheel, whose file `version` there says `__version__` and `git_version`.
+    With `debug`, debug information goes into an archive of its own.
+    """
+
+    name: str = ""
+    top: str = ""
+    format: Literal["zip", "tar.zst"] = "zip"
+    keep: tuple[str, ...] = ("bin/*", "include/*", "lib/*", "lib64/*", "share/*")
+    leave: tuple[str, ...] = ()
+    wheel: str = ""
+    version: str = ""
+    debug: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Consumer:
     """A C++ program that is compiled against the core tree and run.
 
@@ -207,5 +228,6 @@ class Recipe:
     core: CoreStage | None = None
     python: PythonStage | None = None
     bundle: Bundle = field(default_factory=Bundle)
+    archive: CppArchive = field(default_factory=CppArchive)
     checks: Checks = field(default_factory=Checks)
     overrides: tuple[tuple[str, Mapping[str, object]], ...] = ()

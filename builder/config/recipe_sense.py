@@ -40,7 +40,7 @@ def sense_faults(document: _Table, *, project: bool) -> Iterator[Fault]:
     if not project:
         if "source" not in document:
             yield Fault((), "the table `source` is missing")
-        if "core" not in document and "python" not in document:
+        if not {"core", "python"} & document.keys() and not _repackages(document):
             yield Fault((), "there is nothing to build: give `core`, `python` or both")
     yield from _consumer_faults((), document, document)
     for index, override in enumerate(_list(document.get("override"))):
@@ -64,8 +64,13 @@ def _consumer_faults(path: KeyPath, table: _Table, document: _Table) -> Iterator
     missing = [key for key in ("source", "package", "targets") if key not in {**base, **consumer}]
     if missing:
         yield Fault(place, f"{listed(missing)} {'is' if len(missing) == 1 else 'are'} missing")
-    if "core" not in document and "core" not in table:
+    if "core" not in document and "core" not in table and not _repackages(document):
         yield Fault(place, "a consumer is compiled against the core tree, and there is no `core`")
+
+
+def _repackages(document: _Table) -> bool:
+    """Whether finished wheels may be the source: then nothing needs to be built."""
+    return "wheel" in _table(document.get("archive"))
 
 
 def _leaf_faults(path: KeyPath, value: object) -> Iterator[Fault]:
@@ -248,6 +253,8 @@ _RULES: tuple[tuple[str, _Check], ...] = (
     ("python.requires.*", _requirement),
     ("bundle.sibling.*.directory", _inside),
     ("bundle.sibling.*.requires", _requirement),
+    ("archive.wheel", _inside),
+    ("archive.version", _inside),
     ("check.commands.*.0", _program),
     ("check.commands.*.*", _placeholders(placeholders.CHECK)),
     ("check.requires.*", _requirement),

@@ -17,6 +17,7 @@ from builder.config.recipe import (
     CMake,
     Consumer,
     CoreStage,
+    CppArchive,
     PythonStage,
     Recipe,
     Sibling,
@@ -29,7 +30,7 @@ Table = Mapping[str, object]
 
 
 def merge(recipe: Recipe, table: Table) -> Recipe:
-    """`recipe` changed by the `version`, `core`, `python`, `bundle` and `check` of a table."""
+    """`recipe` changed by the tables that an override may have."""
     core, python = recipe.core, recipe.python
     if "core" in table:
         core = _core(_table(table, "core"), core or CoreStage())
@@ -41,6 +42,7 @@ def merge(recipe: Recipe, table: Table) -> Recipe:
         core=core,
         python=python,
         bundle=_bundle(_table(table, "bundle"), recipe.bundle),
+        archive=_archive(_table(table, "archive"), recipe.archive),
         checks=_checks(_table(table, "check"), recipe.checks),
     )
 
@@ -112,6 +114,19 @@ def _sibling(table: Table) -> Sibling:
         libraries=_texts(table, "libraries", ()),
         directory=_text(table, "directory", ""),
         requires=_text(table, "requires", ""),
+    )
+
+
+def _archive(table: Table, base: CppArchive) -> CppArchive:
+    return CppArchive(
+        name=_text(table, "name", base.name),
+        top=_text(table, "top", base.top),
+        format=cast("Literal['zip', 'tar.zst']", table.get("format", base.format)),
+        keep=_texts(table, "keep", base.keep),
+        leave=_texts(table, "leave", base.leave),
+        wheel=_text(table, "wheel", base.wheel),
+        version=_text(table, "version", base.version),
+        debug=bool(table.get("debug", base.debug)),
     )
 
 

@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
+from typing import Literal
 
-from builder.archive.wheel import WheelName
-from builder.errors import BuilderError
-from builder.process import Command, ProcessError, Processes
-from builder.relink.engine import Repaired, RepairJob
+from builder.process import Command, Processes
+from builder.relink.engine import LIMIT, RepairJob, run_engine
 from builder.relink.patchelf import patchelf_program, patchelf_version
 
 __all__ = ["Auditwheel"]
 
-_LIMIT = 60 * 60.0
 _HINTS = {
     "unsupported ISA extensions": "the compiler was told to use instructions beyond the "
     "baseline of the architecture (`-march`, `-mavx2`); remove the flag",
@@ -22,54 +20,28 @@ _HINTS = {
     "UCS2": "build with a wide-unicode Python",
     "in purelib folder": "the project declares itself pure: make its build mark the wheel as "
     "platform-specific",
+    "could not be located": "install the library, or name its folder with `--add-path`",
 }
 
 
 class Auditwheel:
     """`auditwheel`, run by the interpreter that has it, in an environment of its own."""
 
+    name: Literal["auditwheel"] = "auditwheel"
+    system: Literal["linux"] = "linux"
+
     def __init__(self, python: Path, path: tuple[Path, ...], processes: Processes) -> None:
         self._python = python
         self._path = path
         self._processes = processes
 
-    @property
-    def name(self) -> str:
-        """What `--engine` calls it."""
-        return "auditwheel"
-
     def identity(self) -> Mapping[str, str]:
         """The versions of auditwheel and patchelf."""
         return {"auditwheel": version("auditwheel"), "patchelf": patchelf_version()}
 
-    def grafted_name(self, library: Path, sha256: str) -> str:
-        """`libgomp.so.1.0.0` becomes `libgomp-ba7816bf.so.1.0.0`."""
-        base, _, rest = library.name.partition(".")
-        mark = f"-{sha256[:8]}"
-        return library.name if base.endswith(mark) else f"{base}{mark}.{rest}"
-
-    def repair(self, job: RepairJob) -> Repaired:
+    def repair(self, job: RepairJob) -> Path:
         """Run `auditwheel repair --plat auto`. Raises `BuilderError` with what it said."""
-        job.out.mkdir(parents=True, exist_ok=True)
-        command = self._command(job)
-        try:
-            self._processes.run(command, log=job.log)
-        except ProcessError as error:
-            raise BuilderError(
-                f"auditwheel cannot repair `{job.wheel.name}`",
-                faults=error.last_lines[-6:],
-                hint=_hint(error.last_lines),
-                log=str(job.log),
-            ) from error
-        made = sorted(job.out.glob("*.whl"))
-        if len(made) != 1:
-            raise BuilderError(
-                f"auditwheel made {len(made)} wheels of `{job.wheel.name}`, not 1",
-                faults=[path.name for path in made],
-                hint="look at its log",
-                log=str(job.log),
-            )
-        return Repaired(made[0], WheelName.parse(made[0].name).platforms)
+        return run_engine(self.name, self._command(job), job, self._processes, _HINTS)
 
     def _command(self, job: RepairJob) -> Command:
         """The whole call; the search folders go to auditwheel, not to its Python's loader."""
@@ -80,8 +52,8 @@ class Auditwheel:
         (programs / "patchelf").unlink(missing_ok=True)
         (programs / "patchelf").symlink_to(patchelf_program())
         words = [str(self._python), "-s", "-P", "-m", "auditwheel", "repair"]
-        words += ["--plat", "auto", "--wheel-dir", str(job.out), "--lib-sdir", job.library_suffix]
-        words += ["--zip-compression-level", "0"]
+        words += ["--plat", "auto", "--wheel-dir", str(job.out)]
+        words += ["--lib-sdir", job.library_suffix or ".libs", "--zip-compression-level", "0"]
         words += ["--strip"] if job.strip else []
         words += [word for glob in job.exclude for word in ("--exclude", glob)]
         environment = {
@@ -94,14 +66,4 @@ class Auditwheel:
             "SOURCE_DATE_EPOCH": str(job.epoch),
             "AUDITWHEEL_LD_LIBRARY_PATH": ":".join(map(str, job.search)),
         }
-        return Command(
-            (*words, str(job.wheel)), job.work, environment, "auditwheel", timeout=_LIMIT
-        )
-
-
-def _hint(lines: tuple[str, ...]) -> str:
-    text = "\n".join(lines)
-    for words, hint in _HINTS.items():
-        if words in text:
-            return hint
-    return "the log has all that auditwheel said"
+        return Command((*words, str(job.wheel)), job.work, environment, "auditwheel", timeout=LIMIT)

@@ -2,7 +2,8 @@
 
 The search is that of ld.so(8): the requirer's `DT_RPATH` and those of its loaders (unless it has a
 `DT_RUNPATH`), the search folders, its `DT_RUNPATH`, the system's folders; a library that is already
-loaded under its soname is not looked for again.
+loaded under its soname is not looked for again. A library of another machine, or made for another C
+library, is passed by.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from fnmatch import fnmatchcase
 from typing import Literal, Protocol
 
 from builder.binary import Binary
-from builder.errors import BuilderError
+from builder.errors import BuilderError, UsageError
 from builder.relink.policy import is_loader
 
 __all__ = [
@@ -26,14 +27,21 @@ __all__ = [
     "Need",
     "Rules",
     "expand",
+    "expansions",
     "installed",
+    "libc_of",
     "resolve",
 ]
 
-Outcome = Literal["inside", "loose", "graft", "excluded", "sibling", "system", "python", "missing"]
+Outcome = Literal[
+    "inside", "loose", "graft", "excluded", "sibling", "system", "python", "optional", "missing"
+]
+"""`optional` is a library that was found nowhere and that its requirer can run without."""
 
 _LIBPYTHON = re.compile(r"libpython\d+\.\d+m?\.so(\.\d)*")
-_PLATLIB = re.compile(r"[^/]+\.data/platlib/")
+_PLATLIB = re.compile(r"[^/]+\.data/(?:plat|pure)lib/")
+_TOKEN = re.compile(r"\$(?:\{(ORIGIN|LIB|PLATFORM)\}|(ORIGIN|LIB|PLATFORM)(?![A-Za-z0-9_]))")
+_LIBRARY_FOLDERS = {64: ("lib64", "lib"), 32: ("lib", "lib32")}
 
 
 class Libraries(Protocol):
@@ -56,11 +64,15 @@ class Libraries(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What is never grafted: globs of excluded and sibling sonames, and a policy's sonames."""
+    """What is never grafted: globs of excluded and sibling sonames, and a policy's sonames.
+
+    `include` are paths of libraries of this machine that are grafted though nobody needs them.
+    """
 
     exclude: tuple[str, ...] = ()
     siblings: tuple[str, ...] = ()
     system: frozenset[str] = frozenset()
+    include: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -70,7 +82,7 @@ class Need:
     `requirer` is a path in the wheel, or of this machine for what a graft needs. `place` is the
     path in the wheel for `inside` and `loose` (there, but no rpath leads to it), the real path for
     `graft`. `chain` leads from a binary of the wheel to the requirer. `searched` is only filled for
-    `missing`.
+    `missing`. What was asked for has no requirer.
     """
 
     requirer: str
@@ -128,12 +140,48 @@ def installed(path: str) -> str:
     return _PLATLIB.sub("", path, count=1) if _PLATLIB.match(path) else path
 
 
-def expand(entry: str, folder: str) -> str:
-    """One rpath entry with `$ORIGIN` filled in; `../` leaves the wheel, `/` is of this machine."""
-    text = entry.replace("${ORIGIN}", "$ORIGIN")
-    if not text.startswith("$ORIGIN"):
-        return posixpath.normpath(text) if text.startswith("/") else ""
-    return posixpath.normpath(f"{folder or '.'}{text.removeprefix('$ORIGIN')}")
+def expand(entry: str, folder: str, binary: Binary | None = None) -> str:
+    """One rpath entry as a folder; `../` leaves the wheel, `/` is of this machine.
+
+    Of several that `$LIB` may stand for, the first. Empty for what depends on the process.
+    """
+    return next(iter(expansions(entry, folder, binary)), "")
+
+
+def expansions(entry: str, folder: str, binary: Binary | None = None) -> tuple[str, ...]:
+    """Every folder that an rpath entry may stand for, by the tokens of ld.so(8).
+
+    What `$LIB` and `$PLATFORM` are is up to the machine that loads the binary.
+    """
+    words = {"ORIGIN": (folder or ".",), "LIB": ("lib64", "lib"), "PLATFORM": ("",)}
+    if binary is not None:
+        multiarch = f"lib/{binary.machine}-linux-gnu"
+        words |= {"LIB": (*_LIBRARY_FOLDERS[binary.bits], multiarch), "PLATFORM": (binary.machine,)}
+    texts = [entry]
+    while any(_TOKEN.search(text) for text in texts):
+        texts = [
+            text[: match.start()] + word + text[match.end() :]
+            for text in texts
+            for match in [_TOKEN.search(text)]
+            if match is not None
+            for word in words[match[1] or match[2]]
+        ]
+    is_known = entry.startswith(("/", "$ORIGIN", "${ORIGIN}"))
+    if not is_known or any("$" in text for text in texts):
+        return ()
+    return tuple(dict.fromkeys(map(posixpath.normpath, texts)))
+
+
+def libc_of(binary: Binary) -> Literal["", "glibc", "musl"]:
+    """The C library that a binary says it is made for; nothing when it names none."""
+    for name in binary.needed:
+        if name.startswith(("libc.musl-", "ld-musl-")):
+            return "musl"
+        if name == "libc.so.6" or name.startswith(("ld-linux", "ld64.so.")):
+            return "glibc"
+    return (
+        "glibc" if any(one.version.startswith("GLIBC_") for one in binary.versions_needed) else ""
+    )
 
 
 def resolve(
@@ -154,6 +202,9 @@ def resolve(
     for path in (*roots, *sorted(members)):
         if path not in walk.reached:
             walk.load(path)
+    if not only_inside:
+        for path in rules.include:
+            walk.include(path)
     return Closure(tuple(sorted(walk.needs.values())), dict(sorted(walk.grafts.items())))
 
 
@@ -178,10 +229,33 @@ class _Walk:
 
     def load(self, root: str) -> None:
         """Load one binary breadth first, as the loader would."""
-        binary = self._members[root]
-        queue = deque([_Loaded(root, inside=True, binary=binary, chain=(root,), handed=())])
+        self._load(_Loaded(root, True, self._members[root], (root,), ()), "inside")  # inside
+
+    def include(self, path: str) -> None:
+        """Graft a library of this machine, and all that it needs. Raises `UsageError`."""
+        found = self._host.look(path)
+        if found is None:
+            raise UsageError(
+                f"`{path}` cannot be included: it is no library", hint="check the path"
+            )
+        real, binary = found
+        machines = {member.machine for member in self._members.values()}
+        if machines and binary.machine not in machines:
+            raise UsageError(
+                f"`{path}` is for {binary.machine}, unlike the wheel", hint="give another library"
+            )
+        name = posixpath.basename(path)
+        self.needs["", name] = Need("", name, "graft", real)
+        if real not in self.grafts:
+            self.grafts[real] = binary
+            self._load(_Loaded(real, False, binary, (real,), ()), "graft")  # outside
+
+    def _load(self, root: _Loaded, how: Outcome) -> None:
+        queue = deque([root])
         loaded: dict[str, tuple[Outcome, str]] = {
-            name: ("inside", root) for name in (posixpath.basename(root), binary.soname) if name
+            name: (how, root.path)
+            for name in (posixpath.basename(root.path), root.binary.soname)
+            if name
         }
         while queue:
             here = queue.popleft()
@@ -214,6 +288,8 @@ class _Walk:
             return "excluded", ""
         if here.inside and (place := self._find_inside(name, here)):
             return "inside", place
+        if not self._only_inside and (wished := self._find_included(name, here)):
+            return "graft", wished
         if (ruled := self._ruled(name)) is not None:
             return ruled, ""
         if self._only_inside:
@@ -235,10 +311,21 @@ class _Walk:
                 return path
         return ""
 
+    def _find_included(self, name: str, here: _Loaded) -> str:
+        """What was asked for by that name: it takes the place of what a policy promises."""
+        for path in self._rules.include:
+            found = self._host.look(path)
+            if found is None or not _is_kin(found[1], here.binary):
+                continue
+            if name in {posixpath.basename(path), found[1].soname}:
+                self.grafts[found[0]] = found[1]
+                return found[0]
+        return ""
+
     def _find_outside(self, name: str, here: _Loaded) -> tuple[Outcome, str]:
         for folder in self._folders(here):
             found = self._host.look(f"{folder}/{name}") if folder.startswith("/") else None
-            if found is None or found[1].machine != here.binary.machine:
+            if found is None or not _is_kin(found[1], here.binary):
                 continue
             real, binary = found
             if _matches(real, self._rules.exclude):
@@ -267,7 +354,21 @@ class _Walk:
 
 def _expanded(here: _Loaded, entries: Iterable[str]) -> tuple[str, ...]:
     folder = posixpath.dirname(installed(here.path) if here.inside else here.path)
-    return tuple(place for entry in entries if (place := expand(entry, folder)))
+    return tuple(
+        place
+        for entry in entries
+        for place in expansions(entry, folder, here.binary)
+        if here.inside or place.startswith("/")
+    )
+
+
+def _is_kin(binary: Binary, other: Binary) -> bool:
+    """Whether one process can hold both: the same machine, and the same C library if they say."""
+    return (
+        binary.format == other.format
+        and binary.machine == other.machine
+        and len({libc_of(binary), libc_of(other)} - {""}) < 2  # noqa: PLR2004  # two of them
+    )
 
 
 def _matches(name: str, globs: Iterable[str]) -> bool:

@@ -1,4 +1,4 @@
-"""What a platform tag promises (PEP 600), and the verdict on a set of binaries.
+"""What a platform tag for Linux promises (PEP 600, PEP 656), and what in binaries forbids it.
 
 The tables are those of the installed `auditwheel` package; how they are stored there is hidden
 here.
@@ -12,15 +12,27 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
-from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Literal
 
 from builder.binary import Binary
 from builder.errors import BuilderError
 
-__all__ = ["Blocker", "Policy", "blockers", "is_loader", "lowest", "policies", "whitelist"]
+__all__ = [
+    "Blocker",
+    "Policy",
+    "arch_of",
+    "blockers",
+    "is_loader",
+    "lowest",
+    "policies",
+    "whitelist",
+]
 
 _FILES: Mapping[str, str] = {"glibc": "manylinux-policy.json", "musl": "musllinux-policy.json"}
+_PLATFORM = re.compile(r"(?:linux|manylinux\d+|manylinux_\d+_\d+|musllinux_\d+_\d+)_(.+)")
+_INSTRUCTIONS = re.compile(r"x86-64-v[2-9]")
 _LOADER = re.compile(r"ld-linux.*\.so\.\d+|ld64\.so\.[12]|ld-musl-.*\.so\.1|ld\.so\.1")
 
 
@@ -51,7 +63,8 @@ class Blocker:
     """Why one binary does not deserve one tag.
 
     `symbol` is `name@VERSION` for a symbol that is too new, the bare name for one that is
-    forbidden, and empty when the `library` itself is not promised by the policy.
+    forbidden, and empty when the `library` itself is not promised by the policy. Where it is not a
+    library that is asked for, `library` says what.
     """
 
     tag: str
@@ -82,7 +95,7 @@ def policies(arch: str, libc: Literal["glibc", "musl"] = "glibc") -> tuple[Polic
     read.
     """
     try:
-        text = files("auditwheel").joinpath("policy", _FILES[libc]).read_text(encoding="utf-8")
+        text = (_folder() / _FILES[libc]).read_text(encoding="utf-8")
         rows = [_read(row, arch) for row in json.loads(text) if arch in row["symbol_versions"]]
     except (OSError, ImportError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BuilderError(
@@ -90,6 +103,14 @@ def policies(arch: str, libc: Literal["glibc", "musl"] = "glibc") -> tuple[Polic
             hint="install a supported version with `pip install 'auditwheel>=6.7'`",
         ) from error
     return tuple(sorted(rows, key=lambda policy: -policy.priority))
+
+
+def _folder() -> Path:
+    """Where auditwheel has its tables; importing it would cost more than reading them."""
+    spec = find_spec("auditwheel")
+    if spec is None or not spec.submodule_search_locations:
+        raise ImportError("auditwheel is not installed")
+    return Path(spec.submodule_search_locations[0], "policy")
 
 
 def whitelist(known: Iterable[Policy]) -> frozenset[str]:
@@ -102,31 +123,110 @@ def is_loader(soname: str) -> bool:
     return _LOADER.fullmatch(soname) is not None
 
 
-def lowest(
-    binaries: Mapping[str, Binary], known: Iterable[Policy], outside: Iterable[str] = ()
-) -> Policy | None:
-    """The oldest policy that the binaries of one wheel deserve, or None when there is none.
+def arch_of(platforms: Iterable[str]) -> str:
+    """The one architecture that Linux platform tags name, or an empty text."""
+    found = {match[1] for tag in platforms if (match := _PLATFORM.fullmatch(tag))}
+    return next(iter(found)) if len(found) == 1 else ""
 
-    `binaries` are all ELF files of the wheel by path; a library that is one of them needs no
-    promise, nor does one that matches a glob of `outside`.
+
+def lowest(
+    binaries: Mapping[str, Binary],
+    known: Iterable[Policy],
+    outside: Iterable[str] = (),
+    *,
+    any_instructions: bool = False,
+) -> Policy | None:
+    """The oldest of the known policies that the binaries deserve, None when they deserve none.
+
+    Libraries that match a glob in `outside` do not count: they stay outside by intention. With
+    `any_instructions` neither does code for other processors than the oldest of the architecture.
     """
-    globs = tuple(outside)
-    return next((policy for policy in known if not blockers(binaries, policy, globs)), None)
+    known = tuple(known)
+    demand = _demand(binaries, tuple(outside), whitelist(known))
+    if demand.instructions and not any_instructions:
+        return None
+    return next((policy for policy in known if demand.is_met_by(policy)), None)
 
 
 def blockers(
-    binaries: Mapping[str, Binary], policy: Policy, outside: Iterable[str] = ()
+    binaries: Mapping[str, Binary],
+    policy: Policy,
+    outside: Iterable[str] = (),
+    *,
+    any_instructions: bool = False,
 ) -> tuple[Blocker, ...]:
     """Every reason why the binaries do not deserve a policy, sorted; empty when they do."""
     globs = tuple(outside)
-    inside = {path.rsplit("/", 1)[-1] for path in binaries}
-    inside |= {binary.soname for binary in binaries.values() if binary.soname}
+    inside = _inside(binaries)
     found: set[Blocker] = set()
     for path, binary in binaries.items():
         found.update(_libraries(path, binary, policy, inside, globs))
-        found.update(_versions(path, binary, policy))
+        found.update(_versions(path, binary, policy, inside - policy.libraries))
         found.update(_forbidden(path, binary, policy))
+        if not any_instructions:
+            found.update(
+                Blocker(policy.name, path, "", f"a processor with {name}")
+                for name in _instructions(binary)
+            )
     return tuple(sorted(found))
+
+
+@dataclass(frozen=True, slots=True)
+class _Demand:
+    """What binaries ask of a machine, all in one, so that a policy is judged at a glance."""
+
+    libraries: frozenset[str]
+    versions: frozenset[tuple[str, str]]
+    users: Mapping[str, tuple[Binary, ...]]
+    """Those that need a library of which some policies forbid symbols are looked at last."""
+    instructions: bool
+
+    def is_met_by(self, policy: Policy) -> bool:
+        """Whether there would be no blocker."""
+        allowed = policy.symbol_versions
+        return (
+            self.libraries <= policy.libraries
+            and all(one in allowed[name] for name, one in self.versions if name in allowed)
+            and not any(
+                symbols.intersection(binary.undefined)
+                for soname, symbols in policy.blacklist.items()
+                for binary in self.users.get(soname, ())
+            )
+        )
+
+
+def _demand(
+    binaries: Mapping[str, Binary], globs: tuple[str, ...], promised: frozenset[str]
+) -> _Demand:
+    inside = _inside(binaries)
+    own = inside - promised
+    users: dict[str, list[Binary]] = {}
+    versions: set[tuple[str, str]] = set()
+    for binary in binaries.values():
+        for soname in binary.needed:
+            users.setdefault(soname, []).append(binary)
+        for need in binary.versions_needed:
+            if need.library not in own and not is_loader(need.library):
+                family, _, version = need.version.partition("_")
+                versions.add((family, version))
+    external = (name for name in users if name not in inside and not is_loader(name))
+    return _Demand(
+        frozenset(name for name in external if not any(fnmatchcase(name, glob) for glob in globs)),
+        frozenset(versions),
+        {name: tuple(some) for name, some in users.items()},
+        any(next(_instructions(binary), "") for binary in binaries.values()),
+    )
+
+
+def _inside(binaries: Mapping[str, Binary]) -> set[str]:
+    """Every name under which a binary of the set can be needed."""
+    inside = {path.rsplit("/", 1)[-1] for path in binaries}
+    return inside | {binary.soname for binary in binaries.values() if binary.soname}
+
+
+def _instructions(binary: Binary) -> Iterator[str]:
+    """What code needs beyond the oldest processor of its architecture, as its compiler noted it."""
+    return (name for name in binary.properties if _INSTRUCTIONS.fullmatch(name))
 
 
 def _libraries(
@@ -140,12 +240,17 @@ def _libraries(
         yield Blocker(policy.name, path, "", soname)
 
 
-def _versions(path: str, binary: Binary, policy: Policy) -> Iterator[Blocker]:
-    """Symbols whose version is of a family that the policy limits, and not one of its versions."""
+def _versions(path: str, binary: Binary, policy: Policy, own: set[str]) -> Iterator[Blocker]:
+    """Symbols whose version is of a family that the policy limits, and not one of its versions.
+
+    What the wheel has itself, under a name that no system has, may be as new as it likes.
+    """
     for need in binary.versions_needed:
         family, _, version = need.version.partition("_")
         allowed = policy.symbol_versions.get(family)
-        if allowed is None or version in allowed or is_loader(need.library):
+        if need.library in own or is_loader(need.library):
+            continue
+        if allowed is None or version in allowed:
             continue
         for symbol in need.symbols or ("",):
             name = f"{symbol}@{need.version}" if symbol else need.version

@@ -1,85 +1,90 @@
-"""Repair one wheel: survey, graft, relink, relabel, pack, prove.
+"""Repair one wheel: open, look, plan, write, prove, hand over.
 
-The backend of `builder build` and the verb `builder repair` both end here.
+The backend of `builder build` and the verb `builder repair` both end here. Nothing is unpacked: what
+does not change is copied as it lies in the archive.
 """
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+import hashlib
+import posixpath
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from builder.archive import record
-from builder.archive.deliver import deliver
-from builder.archive.listing import list_files
-from builder.archive.metadata import relabel
+from builder.archive.deflate import codecs
+from builder.archive.deliver import hand_over, is_same_file
 from builder.archive.record import Row
-from builder.archive.wheel import Wheel, WheelName, extract, read_wheel
-from builder.archive.zip import pack
-from builder.config.recipe import Sibling
+from builder.archive.tally import Tally
+from builder.archive.wheel import Wheel, WheelError, WheelName, judge, read_wheel
+from builder.archive.zip_entry import ZipError
+from builder.archive.zip_read import Zip
+from builder.binary import looks_like
 from builder.errors import BuilderError, UsageError
-from builder.process import Processes
-from builder.relink.closure import installed
-from builder.relink.engine import Engine, RepairJob
-from builder.relink.host import Host
+from builder.relink.apply import Strip, write
+from builder.relink.cache import FactCache
+from builder.relink.contents import Members, Sources
+from builder.relink.facts import Facts, scan
+from builder.relink.plan import Plan, Subject, Wanted
+from builder.relink.plan_repair import needs_of, plan_relabel, plan_repair
 from builder.relink.policy import Blocker
-from builder.relink.scan import Members, arch_of, scan_folder
-from builder.relink.sibling import apply_edits, plan_edits, ways_inside, ways_to_siblings
-from builder.relink.survey import Graft, Survey, refuse_if_too_new, survey, verdict
+from builder.relink.system import Grafted, System
+from builder.relink.systems import Name, own_binaries, refuse_strangers, system_for, system_of
 from builder.relink.verify import Proof, refuse_if_unsound
 
-__all__ = ["Bench", "RepairedWheel", "Wanted", "repair_wheel"]
+if TYPE_CHECKING:
+    from builder.config.machine import Machine
+    from builder.relink.engine import Engine
 
+__all__ = ["Bench", "RepairedWheel", "Wanted", "grafts_of", "identity", "repair_wheel"]
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What is wanted of one wheel.
+_FORMAT = "1"
+"""Another number whenever the same input may give other bytes than before."""
 
-    `search` are folders with libraries that come before the system's, `exclude` globs over sonames
-    that stay outside. `version` is a full version to relabel to, or empty. `baseline` is a platform
-    tag the wheel may not exceed, or `auto`. `epoch` is the time stamp of every member, None for the
-    newest one in the wheel. `level` is zlib's.
-    """
-
-    wheel: Path
-    search: tuple[Path, ...] = ()
-    exclude: tuple[str, ...] = ()
-    siblings: tuple[Sibling, ...] = ()
-    version: str = ""
-    baseline: str = "auto"
-    epoch: int | None = None
-    level: int = 6
-    library_suffix: str = ".libs"
-    strip: bool = False
+_SHOWN = 15
 
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """What the work is done with: an engine, processes, a folder to fill, and a log."""
+    """What the work is done with.
 
-    engine: Engine
-    processes: Processes
-    cores: int
+    This machine, a folder to fill, maybe remembered facts, and maybe an engine of others. `strip`
+    takes the debug symbols out of a file; only who wants that needs it.
+    """
+
+    machine: Machine
     work: Path
-    log: Path
+    cache: FactCache | None = None
+    engine: Engine | None = None
+    strip: Strip | None = None
+
+    @property
+    def threads(self) -> int:
+        """How many files are looked into or packed at once."""
+        return max(1, self.machine.cores)
 
 
 @dataclass(frozen=True, slots=True)
 class RepairedWheel:
     """A finished wheel.
 
-    `tag` is its platform tag, `blockers` what keeps it from the next older one. `edited` are
-    members of the given wheel that have other bytes now. `is_pure` means that it holds no binaries.
+    `tag` is its platform tag, `blockers` what keeps it from the next better one. `edited` are
+    members of the given wheel that have other bytes now. `is_pure` means that it holds no binaries
+    of a system. `work` is what it took.
     """
 
     path: Path
     tag: str
-    grafts: tuple[Graft, ...] = ()
+    grafts: tuple[Grafted, ...] = ()
     edited: tuple[str, ...] = ()
     blockers: tuple[Blocker, ...] = ()
     is_pure: bool = False
     notes: tuple[str, ...] = ()
+    work: Tally = field(default_factory=Tally)
 
     def facts(self) -> Mapping[str, object]:
         """The same as JSON values."""
@@ -96,171 +101,208 @@ class RepairedWheel:
         return facts
 
 
+def repair_wheel(wanted: Wanted, out: Path, bench: Bench) -> RepairedWheel:
+    """Write a self-contained wheel with honest tags into `out`; the given one is never touched.
+
+    The same input gives the same bytes, and a wheel that needs nothing passes as it is. Raises
+    `BuilderError`: for libraries that cannot be found, a tag that cannot be given, or a result that
+    does not hold its promise; then nothing is written.
+    """
+    if bench.engine is not None:
+        return _by_engine(bench.engine, wanted, out, bench)
+    return _natively(wanted, out, bench, Tally())
+
+
+def grafts_of(wanted: Wanted, bench: Bench) -> Mapping[str, str]:
+    """The sha256 of every library that a repair would graft, by its real path; nothing stays behind.
+
+    Raises `BuilderError` for libraries that cannot be found or read.
+    """
+    with _opened(wanted, bench, Tally(), keep=False) as case:
+        subject = _subject(case)
+        sources = needs_of(subject, wanted)[1].grafts if subject.own else ()
+        return {source: _digest(source) for source in sources}
+
+
+def identity() -> Mapping[str, str]:
+    """Everything that changes the bytes of a repaired wheel beside the wheel and what is grafted."""
+    from importlib.metadata import version  # noqa: PLC0415  # slow to load
+
+    return {"native": _FORMAT, "policies": version("auditwheel"), **codecs()}
+
+
+def _by_engine(engine: Engine, wanted: Wanted, out: Path, bench: Bench) -> RepairedWheel:
+    """Let a program of others graft, and treat what it made as any wheel: judged and proven."""
+    from builder.relink.engine import RepairJob  # noqa: PLC0415  # brings processes along
+
+    wheel = read_wheel(wanted.wheel)
+    if system_of((), wheel.name.platforms) not in {engine.system, None}:
+        raise UsageError(
+            f"{engine.name} repairs no wheels for {', '.join(wheel.name.platforms)}",
+            hint="leave the choice of the engine to us",
+        )
+    epoch = wheel.newest if wanted.epoch is None else wanted.epoch
+    work = bench.work / engine.name
+    globs = tuple(glob for owner in wanted.siblings for glob in owner.libraries)
+    job = RepairJob(
+        wanted.wheel, work / "out", wanted.search, (*wanted.exclude, *globs), epoch,
+        work, bench.work.with_name(f"{bench.work.name}.log"), wanted.library_suffix, wanted.strip,
+    )  # fmt: skip
+    made = engine.repair(job)
+    job.log.unlink(missing_ok=True)
+    tally = Tally()
+    tally.add(processes=1)
+    wishes = replace(wanted, wheel=made, search=(), include=(), strip=False)
+    done = _natively(wishes, out, replace(bench, cache=None), tally)
+    if done.grafts:
+        done.path.unlink()
+        raise BuilderError(
+            f"{engine.name} left libraries outside of `{wheel.path.name}`",
+            faults=[f"{graft.name}: found as {graft.source}" for graft in done.grafts],
+            hint="the native engine may do better",
+        )
+    return replace(done, grafts=_grafted(wanted.wheel, done.path))
+
+
+def _natively(wanted: Wanted, out: Path, bench: Bench, tally: Tally) -> RepairedWheel:
+    with _opened(wanted, bench, tally) as case:
+        subject, todo = _planned(case)
+        path = _finished(case, subject, todo, out)
+        return RepairedWheel(
+            path, todo.verdict.tag, todo.relinked.grafts, _edited(case, todo),
+            todo.verdict.blockers[:_SHOWN], not subject.own, todo.notes, tally,
+        )  # fmt: skip
+
+
+def _digest(library: str) -> str:
+    try:
+        with Path(library).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise BuilderError(
+            f"`{library}` cannot be read: {error.strerror}", hint="check its permissions"
+        ) from error
+
+
+@contextmanager
+def _opened(wanted: Wanted, bench: Bench, tally: Tally, *, keep: bool = True) -> Iterator[_Case]:
+    """The wheel, looked into; with `keep`, big members stay at hand to be changed."""
+    WheelName.parse(wanted.wheel.name)
+    try:
+        with Zip(wanted.wheel, tally) as archive:
+            wheel = judge(archive)
+            facts = scan(
+                archive, folder=bench.work, threads=bench.threads, cache=bench.cache, keep=keep
+            )
+            members = Members(archive, bench.work, facts.held)
+            try:
+                yield _Case(wanted, bench, wheel, archive, members, facts, tally)
+            finally:
+                members.close()
+    except ZipError as error:
+        raise WheelError(wanted.wheel.name, (error.fault,)) from error
+
+
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """One wheel in the middle of its repair; `given` are the files it came with."""
+    """One open wheel."""
 
-    wheel: Wheel
     wanted: Wanted
     bench: Bench
-    given: Mapping[str, Row]
+    wheel: Wheel
+    archive: Zip
     members: Members
-
-    @property
-    def content(self) -> Path:
-        """The unpacked wheel."""
-        return self.bench.work / "content"
+    facts: Facts
+    tally: Tally
 
     @property
     def epoch(self) -> int:
-        """The time stamp of every member that is written."""
+        """The time stamp of every member that is new."""
         return self.wheel.newest if self.wanted.epoch is None else self.wanted.epoch
 
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What was strange about the wheel as given; its RECORD is written anew in any case."""
-        itself = f"{self.wheel.dist_info}/RECORD"
-        found = {path: row for path, row in self.given.items() if path != itself}
-        problems = record.compare(self.wheel.record, found, itself)
-        return (*self.members.notes, *(f"RECORD was wrong: {problem}" for problem in problems))
-
-    def named(self, platforms: tuple[str, ...]) -> WheelName:
-        """The file name with the wanted version and these platform tags."""
-        name, version = self.wheel.name, self.wanted.version
-        return replace(name.with_version(version) if version else name, platforms=platforms)
-
-    def write(self, folder: Path, name: WheelName) -> Path:
-        """Pack a folder under its final file name, not yet where the caller wants it."""
-        target = self.bench.work / "packed" / str(name)
-        return pack(folder, target, epoch=self.epoch, level=self.wanted.level)
+    def system(self, name: Name, archive: Zip, paths: Iterable[str], tags: Iterable[str]) -> System:
+        """The system as it is with the binaries of one archive."""
+        return system_for(
+            name, self.bench.machine, tags, self.wheel.name.project, paths,
+            Members(archive, self.bench.work, {}),
+            any_instructions=self.wanted.any_instructions,
+        )  # fmt: skip
 
 
-def repair_wheel(wanted: Wanted, out: Path, bench: Bench) -> RepairedWheel:
-    """Write a self-contained wheel with the lowest honest tag into `out`.
-
-    The same input gives the same bytes. A wheel without binaries passes as it is. Raises
-    `BuilderError`: for libraries that cannot be found, a baseline that is exceeded, or a result
-    that does not hold its promise; then nothing is written.
-    """
-    case = _opened(wanted, bench)
-    if not case.members.own:
-        return _pass_on(case, out)
-    _hoist(case)
-    host = Host(wanted.search)
-    members = scan_folder(case.content, case.members.arch)
-    found = survey(case.wheel.path.name, members, wanted.exclude, wanted.siblings, host)
-    refuse_if_too_new(case.wheel.path.name, found, wanted.baseline)
-    platforms = _graft(case, found)
-    return _finish(case, found, platforms, out)
+def _planned(case: _Case) -> tuple[Subject, Plan]:
+    """What is to be done. A wheel without binaries of a system may only get another version."""
+    subject = _subject(case)
+    decide = plan_repair if subject.own else plan_relabel
+    return subject, decide(subject, case.wanted, case.tally)
 
 
-def _opened(wanted: Wanted, bench: Bench) -> _Case:
-    """Unpack and scan the wheel. Raises `UsageError` for one of another operating system."""
-    wheel = read_wheel(wanted.wheel)
-    others = [tag for tag in wheel.name.platforms if tag != "any" and not arch_of((tag,))]
-    if others:
+def _subject(case: _Case) -> Subject:
+    """The wheel, the binaries that its system's loader has to do with, and where it looks here."""
+    tags = case.wheel.name.platforms
+    name = system_of(case.facts.binaries.values(), tags)
+    own = own_binaries(name, case.facts.binaries, tags) if name is not None else {}
+    if name is not None and not own:
+        refuse_strangers(case.wheel.path.name, case.facts.binaries, tags)
+    system = case.system(name or "linux", case.archive, own, tags)
+    host = system.libraries(tuple(path.absolute() for path in case.wanted.search))
+    sources = Sources(case.bench.work, case.tally)
+    return Subject(case.wheel, case.facts, case.members, sources, system, host, own)
+
+
+def _finished(case: _Case, subject: Subject, todo: Plan, out: Path) -> Path:
+    """The repaired wheel under its name: written and proven, or the given one when nothing is to do."""
+    given = case.wheel.path
+    target = out.absolute() / (given.name if todo.name == case.wheel.name else str(todo.name))
+    if todo.is_empty:
+        return hand_over(given, target)
+    if is_same_file(given, target):
         raise UsageError(
-            f"`{wheel.name}` is no wheel for Linux: {', '.join(others)}",
-            hint="only wheels with ELF binaries can be repaired so far",
+            f"the repaired wheel would take the place of `{given}`",
+            hint="give another folder with `--wheel-dir`",
         )
-    content = _fresh(bench.work / "content")
-    extract(wheel, content)
-    given = {path: record.row_of(content, path) for path in list_files(content)}
-    return _Case(wheel, wanted, bench, given, scan_folder(content, arch_of(wheel.name.platforms)))
+    strip = case.bench.strip if case.wanted.strip else None
+    write(
+        case.archive, subject, todo, target, folder=case.bench.work, epoch=case.epoch,
+        level=case.wanted.level, threads=case.bench.threads, tally=case.tally, strip=strip,
+        check=partial(_prove, case, subject, todo, target.name),
+    )  # fmt: skip
+    return target
 
 
-def _graft(case: _Case, found: Survey) -> tuple[str, ...]:
-    """Let the engine graft into a wheel with its new version and requirements; unpack the result.
-
-    Gives the platform tags of the engine back.
-    """
-    bench, content = case.bench, case.content
-    edits = plan_edits(found.members.own, ways_inside(found.closure), tidy=False)
-    apply_edits(content, edits, bench.processes, bench.log, bench.cores)
-    name = case.named((f"linux_{found.members.arch}",))
-    label = relabel(content, case.wanted.version or None, found.requires, name.tags)
-    record.write(content, label.dist_info)
-    if not any(binary.needed for binary in found.members.own.values()):
-        # Nothing to graft, and auditwheel refuses a wheel that does not even need a C library.
-        shutil.copytree(content, _fresh(bench.work / "final"), symlinks=True, dirs_exist_ok=True)
-        return ()
-    job = RepairJob(
-        wheel=pack(content, bench.work / "staged" / str(name), epoch=case.epoch, level=0),
-        out=_fresh(bench.work / "repaired"),
-        search=case.wanted.search,
-        exclude=found.outside,
-        epoch=case.epoch,
-        work=_fresh(bench.work / "engine"),
-        log=bench.log,
-        library_suffix=case.wanted.library_suffix,
-        strip=case.wanted.strip,
-    )
-    repaired = bench.engine.repair(job)
-    extract(read_wheel(repaired.wheel), _fresh(bench.work / "final"))
-    return repaired.platforms
+def _prove(
+    case: _Case, subject: Subject, todo: Plan, called: str, path: Path, rows: Mapping[str, Row]
+) -> None:
+    """Raise `BuilderError` unless the wheel that was written to a path is what was planned."""
+    if case.archive.has_changed():
+        raise BuilderError(
+            f"`{case.wheel.path}` changed while it was read",
+            hint="run the same command again when nothing writes to it",
+        )
+    with Zip(path, case.tally) as archive:
+        name = subject.system.name
+        system = case.system(name, archive, todo.binaries, todo.name.platforms)
+        wheel, entries = judge(archive, called=called), case.members.entries
+        refuse_if_unsound(Proof(archive, wheel, system, todo, rows, entries))
 
 
-def _finish(case: _Case, found: Survey, platforms: tuple[str, ...], out: Path) -> RepairedWheel:
-    """Siblings and rpaths, tags, RECORD, zip, proof, and only then the name in `out`."""
-    bench, final, arch = case.bench, case.bench.work / "final", found.members.arch
-    members = scan_folder(final, arch)
-    ways = ways_to_siblings(found.view(members), case.wanted.siblings)
-    edits = plan_edits(members.own, ways, tidy=True)
-    apply_edits(final, edits, bench.processes, bench.log, bench.cores)
-    members = scan_folder(final, arch)
-    judged = verdict(members, found.outside, platforms)
-    name = case.named(judged.platforms)
-    label = relabel(final, tags=name.tags)
-    rows = record.write(final, label.dist_info)
-    folder = case.wheel.name.project + case.wanted.library_suffix
-    grafts = found.grafted(bench.engine, folder)
-    packed = case.write(final, name)
-    refuse_if_unsound(Proof(packed, members, found, judged, grafts, rows, case.given))
-    edited = _edited(case, rows, label.dist_info)
-    path = deliver(packed, out)
-    return RepairedWheel(path, judged.tag, grafts, edited, judged.blockers, notes=case.notes)
+def _grafted(given: Path, made: Path) -> tuple[Grafted, ...]:
+    """The binaries that an engine added; where it had them from, it does not say."""
+    from builder.relink.bill import hex_of  # noqa: PLC0415  # only engines need it
+
+    rows = {row.path: row.digest for row in record.parse(read_wheel(made).record)}
+    with Zip(given) as before, Zip(made) as after:
+        names = {entry.name for entry in before.entries}
+        new = [entry for entry in after.entries if entry.name not in names]
+        return tuple(
+            Grafted(posixpath.basename(entry.name), "", entry.name, hex_of(rows[entry.name]))
+            for entry in sorted(new)
+            if entry.kind == "file" and looks_like(after.head(entry, 8)) and entry.name in rows
+        )
 
 
-def _pass_on(case: _Case, out: Path) -> RepairedWheel:
-    """A wheel without binaries: the same bytes, or the same content under another version."""
-    wheel, version = case.wheel, case.wanted.version
-    tag, edited, path = wheel.name.platforms[0], tuple[str, ...](), wheel.path
-    if version and wheel.name.with_version(version) != wheel.name:
-        label = relabel(case.content, version)
-        record.write(case.content, label.dist_info)
-        edited, path = label.edited, case.write(case.content, case.named(wheel.name.platforms))
-    return RepairedWheel(deliver(path, out), tag, edited=edited, is_pure=True, notes=case.notes)
-
-
-def _hoist(case: _Case) -> None:
-    """Move `NAME.data/platlib/*` to where it is installed: relative rpaths are only right there."""
-    for platlib in sorted(case.content.glob("*.data/platlib")):
-        for file in sorted(path for path in platlib.rglob("*") if path.is_file()):
-            target = case.content / file.relative_to(platlib)
-            if target.exists():
-                raise BuilderError(
-                    f"`{file.relative_to(case.content)}` and `{target.relative_to(case.content)}` "
-                    "are installed in the same place",
-                    hint="build the wheel with only one of them",
-                )
-            target.parent.mkdir(parents=True, exist_ok=True)
-            file.rename(target)
-        shutil.rmtree(platlib)
-
-
-def _edited(case: _Case, rows: tuple[Row, ...], dist_info: str) -> tuple[str, ...]:
-    """The files of the given wheel, RECORD left out, that are still there with other bytes."""
-    digests: dict[str, str] = {}
-    for path, row in case.given.items():
-        top, _, rest = path.partition("/")
-        here = f"{dist_info}/{rest}" if top == case.wheel.dist_info else installed(path)
-        digests[here] = row.digest
-    return tuple(
-        row.path for row in rows if row.digest and digests.get(row.path, row.digest) != row.digest
-    )
-
-
-def _fresh(folder: Path) -> Path:
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    return folder
+def _edited(case: _Case, todo: Plan) -> tuple[str, ...]:
+    """The members of the given wheel, RECORD left out, that are still there with other bytes."""
+    paths = {path: todo.paths.get(path, path) for path in case.members.entries}
+    changed = {paths[path] for path in todo.relinked.edits}
+    there = {*paths.values(), *paths}
+    return tuple(sorted(changed | (todo.files.keys() & there)))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from builder.config.apply import expand
 from builder.config.plan import Step
-from builder.config.recipe import CMake, CoreStage
+from builder.config.recipe import Archive, CMake, CoreStage
 from builder.config.spec import BuildSpec
 from builder.errors import BuilderError
 from builder.stage import compilers, environment, system
@@ -50,9 +50,12 @@ class CoreJob:
 
 
 def plan_core(spec: BuildSpec, source: SourceTree, bench: Workbench) -> CoreJob | None:
-    """Decide what the core stage is; None for a recipe without one. Raises `BuilderError`."""
-    stage = spec.recipe.core
-    if stage is None:
+    """Decide what the core stage is. Raises `BuilderError`.
+
+    None for a recipe without one, and for a finished wheel, in which everything is compiled.
+    """
+    stage, given = spec.recipe.core, spec.recipe.source
+    if stage is None or (isinstance(given, Archive) and given.location.endswith(".whl")):
         return None
     values = meaning(spec)
     tools = environment.lock(
@@ -151,6 +154,8 @@ def _compile(job: CoreJob, bench: Workbench, workspace: Workspace) -> dict[str, 
             log=str(workspace.log),
         )
     return {
+        "prefix": str(workspace.content),
+        "epoch": job.source.epoch,
         "compiler_runs": compilers.count(shim_folder(workspace)),
         "seconds": round(time.monotonic() - started, 3),
     }

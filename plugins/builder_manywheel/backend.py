@@ -9,17 +9,15 @@ from builder.archive.wheel import read_wheel
 from builder.backend import Package, Tools, Trees
 from builder.config.plan import Step
 from builder.config.spec import BuildSpec
-from builder.errors import BuilderError
-from builder.relink.auditwheel import Auditwheel
-from builder.relink.host import Host
-from builder.relink.policy import policies
-from builder.relink.repair import Bench, Wanted, repair_wheel
-from builder.relink.scan import arch_of, scan_wheel
-from builder.relink.survey import asked_policy, survey
+from builder.errors import BuilderError, UsageError
+from builder.relink.cache import FactCache
+from builder.relink.policy import arch_of
+from builder.relink.repair import Bench, Wanted, grafts_of, identity, repair_wheel
+from builder.relink.systems import asked_tags
 
 __all__ = ["Manywheel"]
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 class Manywheel:
@@ -37,44 +35,38 @@ class Manywheel:
 
     def plan(self, spec: BuildSpec) -> tuple[Step, ...]:
         """The steps of `package` as readable commands; paths are placeholders. Raises `UsageError`."""
-        arch = spec.target.arch
-        asked_policy(policies(arch), spec.toolchain.baseline, arch)
-        bundle = spec.recipe.bundle
-        outside = (*bundle.exclude, *(glob for row in bundle.siblings for glob in row.libraries))
-        graft = ["auditwheel", "repair", "--plat", "auto"]
-        graft += [word for glob in outside for word in ("--exclude", glob)]
-        steps = [
-            Step((*graft, "{wheel}"), environment={"AUDITWHEEL_LD_LIBRARY_PATH": "{core}/lib"})
-        ]
-        steps += [
-            Step(("patchelf", "--set-rpath", f"$ORIGIN/{{up}}/{row.directory}", "{binary}"))
-            for row in bundle.siblings
-        ]
-        label = ["relabel", "--tag", "{lowest}"]
+        arch, baseline, bundle = spec.target.arch, spec.toolchain.baseline, spec.recipe.bundle
+        if baseline != "auto":
+            asked_tags("linux", baseline, arch)
+        words = ["builder", "repair", "--add-path", "{core}/lib"]
+        words += [word for glob in bundle.exclude for word in ("--exclude", glob)]
+        words += [word for row in bundle.siblings for word in ("--sibling", row.package)]
+        label = ["relabel", "--tag", "{lowest}"] + (["--at-most", baseline] * (baseline != "auto"))
         label += ["--version", spec.version] if spec.version else []
-        return (*steps, Step((*label, "{wheel}")), Step(("verify", "{wheel}")))
+        return (
+            Step((*words, "{wheel}")),
+            Step((*label, "{wheel}")),
+            Step(("verify", "{wheel}")),
+        )
 
     def identity(self, spec: BuildSpec, trees: Trees, tools: Tools) -> Mapping[str, object]:
-        """Versions of the engine and digests of every library that will be grafted."""
-        wanted = _wanted(spec, trees)
-        wheel = read_wheel(wanted.wheel)
-        members = scan_wheel(wheel, arch_of(wheel.name.platforms))
-        host = Host(wanted.search)
-        found = survey(wheel.path.name, members, wanted.exclude, wanted.siblings, host)
-        digests = {Path(path).name: digest for path, digest in found.digests.items()}
-        return {"format": _FORMAT, "engine": dict(_engine(tools).identity()), "grafts": digests}
+        """Everything that writes bytes, by version, and digests of every library to be grafted."""
+        grafts = grafts_of(_wanted(spec, trees), _bench(tools))
+        return {
+            "format": _FORMAT,
+            "engine": dict(identity()),
+            "grafts": {Path(path).name: digest for path, digest in grafts.items()},
+        }
 
     def package(self, spec: BuildSpec, trees: Trees, out: Path, tools: Tools) -> Package:
         """Write one repaired wheel into `out`. Raises `BuilderError`; then nothing is written."""
-        bench = Bench(
-            _engine(tools), tools.processes, tools.machine.cores, tools.work / "repair", tools.log
-        )
-        made = repair_wheel(_wanted(spec, trees), out, bench)
+        made = repair_wheel(_wanted(spec, trees), out, _bench(tools))
         return Package(made.path, made.facts())
 
 
-def _engine(tools: Tools) -> Auditwheel:
-    return Auditwheel(tools.python, tools.machine.path, tools.processes)
+def _bench(tools: Tools) -> Bench:
+    cache = FactCache(tools.machine.cache / "facts") if tools.machine.cache != Path() else None
+    return Bench(tools.machine, tools.work / "repair", cache)
 
 
 def _wanted(spec: BuildSpec, trees: Trees) -> Wanted:
@@ -95,6 +87,13 @@ def _wanted(spec: BuildSpec, trees: Trees) -> Wanted:
     if trees.core is not None:
         folders = (trees.core.root / "lib", trees.core.root / "lib64")
         search = tuple(folder for folder in folders if folder.is_dir())
+    name = read_wheel(found[0]).name
+    others = [tag for tag in name.platforms if tag != "any" and not arch_of((tag,))]
+    if others:
+        raise UsageError(
+            f"`{name}` is no wheel for Linux: {', '.join(others)}",
+            hint="build a package type of its own system",
+        )
     return Wanted(
         wheel=found[0],
         search=search,

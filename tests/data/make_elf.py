@@ -17,11 +17,18 @@ BASE = 0x10000
 NEEDED, HASH, STRTAB, SYMTAB, STRSZ, SYMENT, SONAME, RPATH = 1, 4, 5, 6, 10, 11, 14, 15
 TEXTREL, RUNPATH, FLAGS, FLAGS_1 = 22, 29, 30, 0x6FFFFFFB
 GNU_HASH, VERSYM, VERNEED, VERNEEDNUM = 0x6FFFFEF5, 0x6FFFFFF0, 0x6FFFFFFE, 0x6FFFFFFF
+VERDEF, VERDEFNUM = 0x6FFFFFFC, 0x6FFFFFFD
 
 
 @dataclass(frozen=True)
 class Elf:
-    """A file to be made. `undefined` are (name, version, library), the latter two empty for none."""
+    """A file to be made. `undefined` are (name, version, library), the latter two empty for none.
+
+    `versions` are those it defines, after one of its own name; `room` is for that many more entries of the dynamic
+    section. `empty` program headers are for nothing, and with `headers` there is one for the program
+    headers. `code` is right behind those, and where there are `zeros`, that many variables have no
+    bytes in the file and 16 have some.
+    """
 
     bits: int = 64
     order: str = "<"
@@ -40,6 +47,13 @@ class Elf:
     tags: tuple[tuple[int, int], ...] = ()
     dynamic: bool = True
     sections: tuple[tuple[str, bytes], ...] = ()
+    properties: tuple[tuple[int, int], ...] = ()
+    versions: tuple[str, ...] = ()
+    room: int = 0
+    empty: int = 0
+    headers: bool = False
+    code: bytes = b""
+    zeros: int = 0
 
 
 @dataclass
@@ -77,18 +91,27 @@ class Maker:
 def assemble(elf: Elf) -> bytes:
     """The bytes of a file; one loaded segment, whose addresses are `BASE` above the offsets."""
     maker = Maker(elf)
-    segments = 2 + bool(elf.dynamic) + bool(elf.interpreter) + bool(elf.build_id)
+    parts = (elf.dynamic, elf.interpreter, elf.build_id, elf.properties, elf.headers, elf.zeros)
+    segments = 2 + sum(map(bool, parts)) + elf.empty
     maker.body += bytes(_size(elf, "header") + segments * _size(elf, "segment"))
+    if elf.code:
+        maker.put(".text", elf.code)
     if elf.interpreter:
         maker.put("interpreter", elf.interpreter.encode() + b"\0")
     if elf.build_id:
         note = maker.pack("III", 4, len(elf.build_id), 3) + b"GNU\0" + elf.build_id
         maker.put("notes", maker.pack("III", 4, 4, 1) + b"GNU\0" + bytes(4) + note)
+    if elf.properties:
+        maker.put("properties", _properties(maker))
     if elf.dynamic:
         _put_tables(maker)
     for name, content in elf.sections:
         maker.put(name, content)
     loaded = len(maker.body)
+    if elf.zeros:
+        maker.put("variables", b"0123456789abcdef")
+        maker.put(".bss", b"")
+        maker.size[".bss"] = elf.zeros
     place, count = _put_sections(maker)
     _put_headers(maker, segments, loaded)
     header = maker.pack(
@@ -119,16 +142,42 @@ def _put_tables(maker: Maker) -> None:
     maker.put("symbols", symbols)
     maker.put("hash", _hash(maker, 1 + len(rows)))
     _put_versions(maker)
+    if elf.versions:
+        _put_definitions(maker)
+        fixed.append((VERDEFNUM, 1 + len(elf.versions)))
     maker.put("strings", bytes(maker.strings))
     pointers = [(STRTAB, "strings"), (SYMTAB, "symbols")]
     pointers += [(HASH if elf.hash == "sysv" else GNU_HASH, "hash")] if elf.hash else []
     pointers += [(VERSYM, "versym"), (VERNEED, "verneed")] if "verneed" in maker.at else []
+    pointers += [(VERDEF, "verdef")] if elf.versions else []
     count = len({library for _, _, library in elf.undefined if library})
     fixed += [(VERNEEDNUM, count)] if count else []
     fixed += [(STRSZ, len(maker.strings)), (SYMENT, _size(elf, "symbol")), *elf.tags]
     fixed += [(tag, BASE + maker.at[name]) for tag, name in pointers]
-    entries = b"".join(maker.pack(maker.word * 2, *entry) for entry in [*fixed, (0, 0)])
+    entries = b"".join(
+        maker.pack(maker.word * 2, *entry) for entry in [*fixed, *[(0, 0)] * (1 + elf.room)]
+    )
     maker.put("dynamic", entries)
+
+
+def _properties(maker: Maker) -> bytes:
+    """A note of GNU properties, each a word of 32 bits."""
+    padding = bytes(4 if maker.elf.bits == 64 else 0)
+    content = b"".join(
+        maker.pack("III", type_, 4, bits) + padding for type_, bits in maker.elf.properties
+    )
+    return maker.pack("III", 4, len(content), 5) + b"GNU\0" + content
+
+
+def _put_definitions(maker: Maker) -> None:
+    elf = maker.elf
+    names = (elf.soname, *elf.versions)
+    content = b""
+    for number, name in enumerate(names):
+        following = 28 if number + 1 < len(names) else 0
+        content += maker.pack("HHHHIII", 1, int(not number), number + 1, 1, 0, 20, following)
+        content += maker.pack("II", maker.name(name), 0)
+    maker.put("verdef", content)
 
 
 def _hash(maker: Maker, count: int) -> bytes:
@@ -173,8 +222,20 @@ SECTIONS = {
     "strings": (".dynstr", 3, ""),
     "versym": (".gnu.version", 0x6FFFFFFF, "symbols"),
     "verneed": (".gnu.version_r", 0x6FFFFFFE, "strings"),
+    "verdef": (".gnu.version_d", 0x6FFFFFFD, "strings"),
+    "hash": (".gnu.hash", 0x6FFFFFF6, "symbols"),
+    "interpreter": (".interp", 1, ""),
+    "notes": (".note", 7, ""),
+    "properties": (".note.gnu.property", 7, ""),
+    "variables": (".data", 1, ""),
+    ".bss": (".bss", 8, ""),
 }
 """What has a section: its name, its type, and the part it links to."""
+
+
+def _address(part: str, place: int) -> int:
+    """Variables are a page further up."""
+    return BASE + place + (0x10000 if part in {"variables", ".bss"} else 0)
 
 
 def _put_sections(maker: Maker) -> tuple[int, int]:
@@ -190,10 +251,12 @@ def _put_sections(maker: Maker) -> tuple[int, int]:
         _, type_, link = SECTIONS.get(part, ("", 1, ""))
         place = maker.at[part]
         info = len({row[2] for row in elf.undefined if row[2]}) if part == "verneed" else 0
+        info = 1 + len(elf.versions) if part == "verdef" else info
+        type_ = 5 if part == "hash" and elf.hash == "sysv" else type_
         rows.append(
             (
-                texts.index(b"\0" + name.encode() + b"\0") + 1, type_, 2, BASE + place, place, maker.size[part],
-                parts.index(link) + 1 if link else 0, info, 1, entries.get(part, 0),
+                texts.index(b"\0" + name.encode() + b"\0") + 1, type_, 2, _address(part, place), place,
+                maker.size[part], parts.index(link) + 1 if link else 0, info, 1, entries.get(part, 0),
             )
         )  # fmt: skip
     start = texts.index(b".shstrtab\0")
@@ -206,16 +269,33 @@ def _put_sections(maker: Maker) -> tuple[int, int]:
 def _put_headers(maker: Maker, segments: int, loaded: int) -> None:
     elf, at = maker.elf, maker.at
     rows = [(1, 5, 0, loaded)]
-    for part, type_ in (("interpreter", 3), ("notes", 4), ("dynamic", 2)):
+    if elf.headers:
+        rows.insert(0, (6, 4, _size(elf, "header"), segments * _size(elf, "segment")))
+    for part, type_ in (
+        ("interpreter", 3),
+        ("notes", 4),
+        ("properties", 0x6474E553),
+        ("dynamic", 2),
+    ):
         if part in at:
             rows.append((type_, 4, at[part], maker.size[part]))
     rows.append((0x6474E551, elf.stack, 0, 0) if elf.stack is not None else (0, 0, 0, 0))
+    rows += [(0, 0, 0, 0)] * elf.empty
+    if elf.zeros:
+        rows.insert(1 + elf.headers, (1, 6, at["variables"], 16))
     place = _size(elf, "header")
     for type_, flags, offset, size in rows[:segments]:
+        address, memory, alignment = BASE + offset, size, 4
+        if type_ == 1 and flags == 6:
+            address, memory, alignment = _address("variables", offset), size + elf.zeros, 0x10000
         if elf.bits == 64:
-            entry = maker.pack("IIQQQQQQ", type_, flags, offset, BASE + offset, 0, size, size, 4)
+            entry = maker.pack(
+                "IIQQQQQQ", type_, flags, offset, address, 0, size, memory, alignment
+            )
         else:
-            entry = maker.pack("IIIIIIII", type_, offset, BASE + offset, 0, size, size, flags, 4)
+            entry = maker.pack(
+                "IIIIIIII", type_, offset, address, 0, size, memory, flags, alignment
+            )
         maker.body[place : place + len(entry)] = entry
         place += len(entry)
 
@@ -251,6 +331,9 @@ CUDA = (
     container((2, 80, 0x11), (2, 90, 0x100011)) + bytes(24)
     + container((2, 80, 0x11), (2, 103, 0x1200011), (1, 120, 0x8011))
 )  # fmt: skip
+
+
+DEBUG_LINK = b"plain.debug\0" + struct.pack("<I", 0x12345678)
 
 
 def without_sections(elf: bytes) -> bytes:
@@ -297,6 +380,16 @@ def sound() -> dict[str, bytes]:
         "no-sections.so": without_sections(assemble(replace(PLAIN, hash="empty", defined=()))),
         "many-sections.so": with_extended_count(assemble(replace(PLAIN, sections=((".nv_fatbin", CUDA),)))),
         "stale-note.so": assemble(PLAIN).replace(struct.pack("<III", 4, 20, 3), struct.pack("<III", 4, 200, 3)),
+        "x86-64-v3.so": assemble(replace(PLAIN, properties=((0xC0000002, 3), (0xC0008002, 7)))),
+        "i686-ibt.so": assemble(replace(PLAIN, bits=32, machine=3, properties=((0xC0000002, 1), (0xC0008002, 1)))),
+        "aarch64-bti.so": assemble(replace(PLAIN, machine=183, properties=((0xC0000000, 3), (0xC0000002, 3)))),
+        "defined-versions.so": assemble(replace(PLAIN, versions=("PLAIN_1.0", "PLAIN_2.0"))),
+        "debug-link.so": assemble(replace(PLAIN, sections=((".gnu_debuglink", DEBUG_LINK),))),
+        "debug-link-s390x.so": assemble(
+            replace(PLAIN, order=">", machine=22, sections=((".gnu_debuglink", DEBUG_LINK[:-4] + DEBUG_LINK[:-5:-1]),))
+        ),
+        "no-debug-link.so": assemble(replace(PLAIN, sections=((".gnu_debuglink", b"no\0"),))),
+        "padded.so": assemble(replace(PLAIN, runpath="$ORIGIN/../lib:/opt/lib" + "/" * 200)),
         "core": assemble(Elf(type=4, dynamic=False)),
     }  # fmt: skip
 
@@ -308,9 +401,14 @@ def damaged() -> dict[str, bytes]:
     cuda = assemble(replace(PLAIN, sections=((".nv_fatbin", CUDA),)))
     gnu = plain.index(struct.pack("<IIII", 1, 5, 1, 6))
     need = plain.index(struct.pack("<HHII", 1, 1, 1, 16))
+    definitions = assemble(replace(PLAIN, versions=("PLAIN_1.0",)))
+    place = definitions.index(struct.pack("<HHHHIII", 1, 1, 1, 1, 0, 20, 28))
+    verdef = struct.pack("<QQ", VERDEF, BASE + place)
 
-    def with_bytes(place: int, fields: str, value: int, base: bytes = plain) -> bytes:
-        raw = struct.pack("<" + fields, value)
+    def with_bytes(
+        place: int, fields: str, value: int | tuple[int, ...], base: bytes = plain
+    ) -> bytes:
+        raw = struct.pack("<" + fields, *(value if isinstance(value, tuple) else (value,)))
         return base[:place] + raw + base[place + len(raw) :]
 
     def with_tag(tag: int, value: int) -> bytes:
@@ -356,6 +454,9 @@ def damaged() -> dict[str, bytes]:
         "verneed-next-outside": with_bytes(need + 12, "I", 0xFFFFFFF0),
         "verneed-version-outside": with_bytes(need + 8, "I", 0x7FFFFFFF),
         "verneed-name-outside": with_bytes(need + 4, "I", 0x7FFFFFFF),
+        "verdef-outside": definitions.replace(verdef, struct.pack("<QQ", VERDEF, 1)),
+        "verdef-endless": with_bytes(place + 6, "HIII", (0xFFFF, 0, 0, 0), definitions),
+        "verdef-next-outside": definitions.replace(struct.pack("<II", 20, 28), struct.pack("<II", 20, 0x7FFFFFFF)),
         "cuda-no-container": cuda.replace(struct.pack("<I", 0xBA55ED50), b"nope", 1),
         "cuda-endless": cuda.replace(struct.pack("<IHH", 0xBA55ED50, 1, 16), struct.pack("<IHH", 0xBA55ED50, 1, 0), 1),
         "cuda-entry-outside": cuda.replace(struct.pack("<IQ", 64, 24), struct.pack("<IQ", 64, 1 << 62), 1),

@@ -105,7 +105,7 @@ def fresh(tmp_path: Path, shared: Path) -> Builder:
 def _sample_in_store(shared: Path) -> Path:
     """The session's store, in which `sample` is built for the interpreter that runs the tests."""
     builder = Builder(shared / "cache", shared / "store", shared / "dist", shared)
-    ran = builder.build("sample", "--python", HOST, "--no-check")
+    ran = builder.build("sample", "--type", "manywheel", "--python", HOST, "--no-check")
     assert ran.code == 0, ran.err
     return builder.store
 

@@ -44,7 +44,16 @@ def pythons() -> tuple[Python, ...]:
 def test_every_python_gets_a_checked_wheel_and_the_core_is_compiled_once(
     fresh: Builder, pythons: tuple[Python, ...]
 ) -> None:
-    words = ("sample", "--python", ",".join(map(str, pythons)), "--cuda", "cpu", "--json")
+    words = (
+        "sample",
+        "--type",
+        "manywheel",
+        "--python",
+        ",".join(map(str, pythons)),
+        "--cuda",
+        "cpu",
+        "--json",
+    )
 
     first = fresh.build(*words)
     again = fresh.build(*words)
@@ -73,7 +82,7 @@ def test_every_python_gets_a_checked_wheel_and_the_core_is_compiled_once(
 
 
 def test_a_missing_interpreter_is_one_failure_and_not_the_end(warm: Builder) -> None:
-    ran = warm.build("sample", "--python", f"3.5,{HOST}", "--json")
+    ran = warm.build("sample", "--type", "manywheel", "--python", f"3.5,{HOST}", "--json")
 
     assert ran.code == 1
     (failure,) = ran.document["failures"]
@@ -97,7 +106,9 @@ def test_two_folders_two_stores_and_two_caches_give_the_same_bytes(
         here = replace(
             fresh, cache=home / "cache", store=home / "store", output=home / "dist", folder=home
         )
-        ran = here.build("./sample", "--python", str(HOST), "--json", "--no-check")
+        ran = here.build(
+            "./sample", "--type", "manywheel", "--python", str(HOST), "--json", "--no-check"
+        )
         assert ran.code == 0, ran.err
         assert ran.hits == {stage: [False] for stage in EVERY_STAGE}
         (package,) = ran.document["artifacts"]
@@ -112,7 +123,7 @@ def test_two_folders_two_stores_and_two_caches_give_the_same_bytes(
 def test_a_damaged_tree_is_reported_and_made_again(
     warm: Builder, tmp_path: Path, name: str
 ) -> None:
-    words = ("sample", "--python", str(HOST), "--json", "--no-check")
+    words = ("sample", "--type", "manywheel", "--python", str(HOST), "--json", "--no-check")
     before = warm.build(*words)
     (package,) = before.document["artifacts"]
     key = next(stage["key"] for stage in package["stages"] if stage["name"] == name)
@@ -132,7 +143,7 @@ def test_a_damaged_tree_is_reported_and_made_again(
 
 
 def test_two_commands_at_once_compile_once(fresh: Builder, tmp_path: Path) -> None:
-    words = ("sample", "--python", str(HOST), "--json", "--no-check")
+    words = ("sample", "--type", "manywheel", "--python", str(HOST), "--json", "--no-check")
     calls = [replace(fresh, output=tmp_path / f"dist{n}").start(*words) for n in range(2)]
 
     ended = [call.communicate() for call in calls]
@@ -147,7 +158,9 @@ def test_two_commands_at_once_compile_once(fresh: Builder, tmp_path: Path) -> No
 
 
 def test_a_wheel_that_needs_more_than_allowed_is_refused_with_the_symbols(warm: Builder) -> None:
-    ran = warm.build("sample", "--python", str(HOST), "--plat", "manylinux_2_17", "--json")
+    ran = warm.build(
+        "sample", "--type", "manywheel", "--python", str(HOST), "--plat", "manylinux_2_17", "--json"
+    )
 
     assert ran.code == 1
     (failure,) = ran.document["failures"]
@@ -171,7 +184,9 @@ def test_versions_are_in_the_name_and_in_the_package(
     warm: Builder, words: tuple[str, ...], version: str
 ) -> None:
     days = [datetime.now(tz=UTC)]
-    ran = warm.build("sample", "--python", str(HOST), "--no-check", "--json", *words)
+    ran = warm.build(
+        "sample", "--type", "manywheel", "--python", str(HOST), "--no-check", "--json", *words
+    )
     days.append(datetime.now(tz=UTC))
 
     assert ran.code == 0, ran.err
@@ -184,8 +199,10 @@ def test_versions_are_in_the_name_and_in_the_package(
 def test_a_dry_run_says_the_keys_and_leaves_no_tree(fresh: Builder) -> None:
     runner = replace(fresh, variables={"CI": "true", "GITHUB_ACTIONS": "true"})
 
-    planned = runner.build("sample", "--python", str(HOST), "--dry-run", "--json")
-    shown = runner.build("sample", "--python", str(HOST), "--dry-run")
+    planned = runner.build(
+        "sample", "--type", "manywheel", "--python", str(HOST), "--dry-run", "--json"
+    )
+    shown = runner.build("sample", "--type", "manywheel", "--python", str(HOST), "--dry-run")
 
     assert (planned.code, shown.code) == (0, 0), planned.err
     stages = planned.document["stages"]
@@ -204,8 +221,19 @@ def test_a_runner_gets_a_summary_and_an_annotation(warm: Builder, tmp_path: Path
     runner = replace(warm, variables=variables)
 
     # A version that nobody else builds: something has to be compiled and print what it does.
-    good = runner.build("sample", "--python", str(HOST), "--no-check", "--version", "1.4.0+ci")
-    bad = runner.build("sample", "--python", str(HOST), "--plat", "manylinux_2_17")
+    good = runner.build(
+        "sample",
+        "--type",
+        "manywheel",
+        "--python",
+        str(HOST),
+        "--no-check",
+        "--version",
+        "1.4.0+ci",
+    )
+    bad = runner.build(
+        "sample", "--type", "manywheel", "--python", str(HOST), "--plat", "manylinux_2_17"
+    )
 
     assert (good.code, bad.code) == (0, 1)
     lines = summary.read_text().splitlines()
@@ -224,7 +252,7 @@ def test_cuda_without_a_gpu(warm: Builder, tmp_path: Path) -> None:
         pytest.skip("there is no CUDA 13.0 toolkit on this machine")
 
     ran = warm.build(
-        "sample", "--python", str(HOST), "--cuda", "13.0", "--cuda-arch", "80-real,90-virtual",
+        "sample", "--type", "manywheel", "--python", str(HOST), "--cuda", "13.0", "--cuda-arch", "80-real,90-virtual",
         "--json",
     )  # fmt: skip
 

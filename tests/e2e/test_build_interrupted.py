@@ -26,7 +26,13 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.e2e
 
-SAMPLE = ("sample", "--python", f"{sys.version_info[0]}.{sys.version_info[1]}")
+SAMPLE = (
+    "sample",
+    "--type",
+    "manywheel",
+    "--python",
+    f"{sys.version_info[0]}.{sys.version_info[1]}",
+)
 MOMENTS = 20
 
 

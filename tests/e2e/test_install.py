@@ -94,7 +94,9 @@ def test_the_installed_command_finds_recipe_backend_and_checks(
         return done.stdout
 
     here = f"{sys.version_info[0]}.{sys.version_info[1]}"
-    stages = json.loads(run("build", "sample", "--python", here, "--dry-run", "--json"))["stages"]
+    stages = json.loads(
+        run("build", "sample", "--type", "manywheel", "--python", here, "--dry-run", "--json")
+    )["stages"]
     assert {stage["name"] for stage in stages} == {"core", "python", "package"}
     assert "plugin manywheel" in run("--version")
     assert json.loads(run("check", "--list", "--json"))["checks"]

@@ -380,7 +380,10 @@ def test_an_engine_that_fails_is_one_clear_error(work: Work) -> None:
     machine = replace(MACHINE, python=Path("/bin/false"))
 
     with pytest.raises(BuilderError, match="auditwheel cannot repair") as caught:
-        repair([work.plain()], machine=machine, wheel_dir=work.root / "out", search=(work.private,))
+        repair(
+            [work.plain()], machine=machine, wheel_dir=work.root / "out", search=(work.private,),
+            engine="auditwheel",
+        )  # fmt: skip
     assert Path(caught.value.log).is_file()
     assert not list(work.root.glob("out/*"))
 

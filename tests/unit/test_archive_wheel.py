@@ -208,7 +208,7 @@ def with_central(path: Path, offset: int, value: bytes) -> Path:
     ("offset", "value", "fault"),
     [
         pytest.param(8, struct.pack("<H", 1), "encrypted", id="encrypted"),
-        pytest.param(10, struct.pack("<H", 12), "compression 12", id="bzip2"),
+        pytest.param(10, struct.pack("<H", 12), "packed with bzip2, not deflate", id="bzip2"),
         pytest.param(24, struct.pack("<L", 9), "damaged", id="size too large"),
         pytest.param(24, struct.pack("<L", 2), "damaged", id="size too small"),
         pytest.param(16, struct.pack("<L", 7), "damaged", id="crc"),

@@ -11,17 +11,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from builder.archive import zip as writer
-from builder.archive.zip import Packed, central_header, end_records, local_header, pack
+from builder.archive import zip_write as writer
+from builder.archive.zip import pack
+from builder.archive.zip_format import Packed, central_header, end_records, local_header
 from builder.errors import BuilderError
 
 BLOCK = 1 << 16
 PATTERN = hashlib.shake_128(b"hard to deflate").digest(20_000)
 
 
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(writer, "_BLOCK", BLOCK)
+@pytest.fixture(params=[BLOCK, writer._SMALL], ids=["streamed", "held"])
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Path:
+    monkeypatch.setattr(writer, "_SMALL", request.param)
     root = tmp_path / "content"
     (root / "a-1.dist-info").mkdir(parents=True)
     (root / "z").mkdir()
@@ -122,10 +123,10 @@ def test_an_older_file_of_that_name_stays_until_the_new_one_is_whole(
 ) -> None:
     (tmp_path / "a.whl").write_bytes(b"old")
 
-    def full(_descriptor: int) -> None:
+    def full(_descriptor: int, _size: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, "fsync", full)
+    monkeypatch.setattr(os, "ftruncate", full)
     with pytest.raises(BuilderError, match="No space left"):
         pack(folder, tmp_path / "a.whl", epoch=0)
     assert (tmp_path / "a.whl").read_bytes() == b"old"

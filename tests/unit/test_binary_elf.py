@@ -115,6 +115,17 @@ NOTHING: Mapping[str, Any] = {
         ("no-sections.so", {}),
         ("stale-note.so", {"build_id": ""}),
         ("cuda-relocatable.so", {"cuda_architectures": ("lto_90",)}),
+        ("x86-64-v3.so", {"properties": ("ibt", "shstk", "x86-64-v3")}),
+        ("i686-ibt.so", {"machine": "i686", "bits": 32, "properties": ("ibt",)}),
+        ("aarch64-bti.so", {"machine": "aarch64", "properties": ("bti", "pac")}),
+        ("defined-versions.so", {"versions_defined": ("PLAIN_1.0", "PLAIN_2.0")}),
+        ("debug-link.so", {"debug_link": ("plain.debug", 0x12345678)}),
+        (
+            "debug-link-s390x.so",
+            {"machine": "s390x", "byte_order": "big", "debug_link": ("plain.debug", 0x12345678)},
+        ),
+        ("no-debug-link.so", {}),
+        ("padded.so", {"runpath": ("$ORIGIN/../lib", "/opt/lib")}),
     ],
 )
 def test_what_a_library_says(name: str, differs: Mapping[str, Any]) -> None:
@@ -167,7 +178,7 @@ DAMAGE = (
     ("empty", "is no binary: it is empty"),
     ("magic-only", "ELF header: the file ends after 4 bytes"),
     ("short-header", "ELF header: 48 bytes at 0x10 reach past the end at 0x28"),
-    ("truncated", "dynamic section: 192 bytes at 0x300 reach past the end at 0x2e0"),
+    ("truncated", "dynamic section: 192 bytes at 0x300 reach past the end at 0x328"),
     ("bad-magic", "is no binary: it begins with 7f 45 4c 47"),
     ("bad-class", "unknown class, byte order or version"),
     ("bad-order", "unknown class, byte order or version"),
@@ -175,11 +186,11 @@ DAMAGE = (
     ("segments-outside", "program headers: 224 bytes at 0x10000000000"),
     ("segments-huge", "program headers: 3669960 bytes"),
     ("segments-odd", "program headers of 57 bytes"),
-    ("sections-outside", "section headers: 448 bytes"),
+    ("sections-outside", "section headers: 576 bytes"),
     ("sections-huge", "section headers: 4194240 bytes"),
     ("sections-odd", "section headers of 1 bytes"),
-    ("section-names-outside", "section 32767 of 7 has the section names"),
-    ("section-names-of-none", "section 6 of 0 has the section names"),
+    ("section-names-outside", "section 32767 of 9 has the section names"),
+    ("section-names-of-none", "section 8 of 0 has the section names"),
     ("strings-outside", "dynamic string table: no segment loads the address 0x4000000000000"),
     ("strings-huge", "dynamic string table: 1125899906842624 bytes"),
     ("strings-unended", "name 0x1 has no end in the string table (5 bytes)"),
@@ -196,6 +207,9 @@ DAMAGE = (
     ("verneed-next-outside", "version need: 16 bytes at 0x10000"),
     ("verneed-version-outside", "version need: 16 bytes at 0x8000"),
     ("verneed-name-outside", "version name 0x7fffffff has no end"),
+    ("verdef-outside", "version definitions: no segment loads the address 0x1"),
+    ("verdef-endless", "version definition: "),
+    ("verdef-next-outside", "version definition: 20 bytes at 0x8000"),
     ("cuda-no-container", "CUDA section: no container begins at 0x0"),
     ("cuda-endless", "CUDA section: no container begins at 0x0"),
     ("cuda-entry-outside", "CUDA container entry at 0x10 reaches out of its container"),
@@ -269,12 +283,6 @@ def test_formats_are_told_by_their_first_bytes(head: bytes, name: str | None) ->
     assert looks_like(head) == name
 
 
-@pytest.mark.parametrize(("head", "name"), [(b"\xcf\xfa\xed\xfe", "Mach-O"), (b"MZ\x90\0", "PE")])
-def test_other_formats_are_not_yet_readable(head: bytes, name: str) -> None:
-    with pytest.raises(BinaryError, match=f"is a {name} file: not yet readable"):
-        read(head + bytes(60))
-
-
 WITH_SECTIONS = tuple(path for path in SOUND if path.name != "no-sections.so")
 
 
@@ -311,7 +319,7 @@ def _as_pyelftools_says(path: Path) -> dict[str, object]:
                         if kind == "NEEDED":
                             facts[kind].append(tag.needed)  # type: ignore[attr-defined]  # made on the fly
                         elif kind in facts:
-                            facts[kind] = getattr(tag, kind.lower())
+                            facts[kind] = getattr(tag, kind.lower()).removesuffix("/" * 200)
                 case GNUVerNeedSection():
                     for library, inner in section.iter_versions():
                         names |= {row["vna_other"]: (library.name, row.name) for row in inner}

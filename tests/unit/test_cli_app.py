@@ -74,6 +74,17 @@ def test_the_matrix_is_a_table_and_a_document(capsys: pytest.CaptureFixture[str]
 
     assert [line.split()[0] for line in table] == [row["target"] for row in document["targets"]]
     assert document["targets"][0] == {
+        "target": "libtorch-none-cpu-linux_x86_64",
+        "type": "libtorch",
+        "python": None,
+        "accelerator": "cpu",
+        "os": "linux",
+        "arch": "x86_64",
+        "abi": "",
+        "variant": "",
+        "file": "libsample-1.4.0+cpu.zip",
+    }
+    assert document["targets"][1] == {
         "target": "manywheel-cp37m-cpu-linux_x86_64",
         "type": "manywheel",
         "python": "3.7",
@@ -104,9 +115,9 @@ def test_an_old_variable_is_a_default_and_said_once(
     monkeypatch.setenv("DESIRED_PYTHON", "3.7m")
     monkeypatch.setenv("DESIRED_CUDA", "cu130")
 
-    assert run(["matrix", "sample"]) == 0
+    assert run(["matrix", "sample", "--type", "manywheel"]) == 0
     by_variable = capsys.readouterr()
-    assert run(["matrix", "sample", "--python", "3.9"]) == 0
+    assert run(["matrix", "sample", "--type", "manywheel", "--python", "3.9"]) == 0
     by_flag = capsys.readouterr()
 
     assert by_variable.out.startswith("manywheel-cp37m-cuda130-linux_x86_64")

@@ -210,7 +210,9 @@ FAULTS: dict[str, tuple[str, list[str]]] = {
     ),
     "override of nothing": (
         BASE + OVERRIDE,
-        ["4: override[0]: needs one of `version`, `core`, `python`, `bundle` and `check`"],
+        [
+            "4: override[0]: needs one of `version`, `core`, `python`, `bundle`, `archive` and `check`"
+        ],
     ),
     "override without select": (
         BASE + "[[override]]\n[override.check]",
@@ -247,7 +249,7 @@ FAULTS: dict[str, tuple[str, list[str]]] = {
         [
             (
                 "6: override[0].source: unknown key; "
-                "known here: `bundle`, `check`, `core`, `python`, `select` and `version`"
+                "known here: `archive`, `bundle`, `check`, `core`, `python`, `select` and `version`"
             )
         ],
     ),

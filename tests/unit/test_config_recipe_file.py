@@ -19,6 +19,7 @@ from builder.config.recipe import (
     CMake,
     Consumer,
     CoreStage,
+    CppArchive,
     Folder,
     GitRevision,
     IndexSdist,
@@ -76,6 +77,15 @@ package = "torch"
 libraries = ["libc10*.so"]
 directory = "torch/lib"
 requires = "torch==2.13.0"
+[archive]
+name = "libsample"
+top = "sample"
+format = "tar.zst"
+keep = ["lib/*"]
+leave = ["lib/*_python.*"]
+wheel = "sample"
+version = "version.py"
+debug = true
 [check]
 imports = ["sample", "sample.core"]
 commands = [["{{python}}", "{{recipe}}/check.py"]]
@@ -141,6 +151,16 @@ def test_every_key_arrives_in_its_value(folder: Path) -> None:
         bundle=Bundle(
             exclude=("libcuda.so.*",),
             siblings=(Sibling("torch", ("libc10*.so",), "torch/lib", "torch==2.13.0"),),
+        ),
+        archive=CppArchive(
+            name="libsample",
+            top="sample",
+            format="tar.zst",
+            keep=("lib/*",),
+            leave=("lib/*_python.*",),
+            wheel="sample",
+            version="version.py",
+            debug=True,
         ),
         checks=Checks(
             imports=("sample", "sample.core"),

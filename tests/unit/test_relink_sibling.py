@@ -6,13 +6,12 @@ from builder.binary import Binary
 from builder.config.recipe import Sibling
 from builder.relink.closure import Closure, Need
 from builder.relink.sibling import (
-    RpathEdit,
     leaving,
-    plan_edits,
+    leaving_for_anywhere,
+    owner_of,
     requirements,
     used_siblings,
-    ways_inside,
-    ways_to_siblings,
+    way,
 )
 
 TORCH = Sibling("torch", ("libtorch*.so", "libc10.so"), "torch/lib", "torch==2.13.0")
@@ -26,38 +25,42 @@ def binary(rpath: tuple[str, ...] = (), runpath: tuple[str, ...] = ()) -> Binary
     )  # fmt: skip
 
 
-def closure(*needs: Need) -> Closure:
-    return Closure(needs, {})
-
-
-NEEDS = closure(
-    Need("torch_scatter/_x.so", "libc10.so", "sibling"),
-    Need("torch_scatter/_x.so", "libtorch_cpu.so", "sibling"),
-    Need("torch_scatter/_x.so", "libcublas.so.12", "sibling"),
-    Need("_top.so", "libc10.so", "sibling"),
-    Need("a/b/c.so", "libd.so", "loose", "a/lib/libd.so"),
-    Need("a/e.so", "libf.so", "loose", "a/libf.so"),
-)
-
-
-def test_every_binary_gets_a_way_to_the_siblings_it_needs() -> None:
-    assert ways_to_siblings(NEEDS, (TORCH, CUDA)) == {
-        "_top.so": ("$ORIGIN/torch/lib",),
-        "torch_scatter/_x.so": ("$ORIGIN/../torch/lib", "$ORIGIN/../nvidia/cublas/lib"),
-    }
-
-
-def test_a_way_inside_leads_to_the_library() -> None:
-    assert ways_inside(NEEDS) == {"a/b/c.so": ("$ORIGIN/../lib",), "a/e.so": ("$ORIGIN",)}
-
-
 def test_only_siblings_that_are_needed_are_required() -> None:
-    needs = closure(Need("x.so", "libc10.so", "sibling"))
+    needs = Closure((Need("x.so", "libc10.so", "sibling"),), {})
 
     used = used_siblings(needs, (TORCH, CUDA))
 
     assert requirements(used) == ("torch==2.13.0",)
     assert requirements((CUDA,)) == ("nvidia-cublas",)
+
+
+@pytest.mark.parametrize(
+    ("name", "owner"),
+    [
+        ("libtorch_cpu.so", TORCH),
+        ("@rpath/libc10.so", TORCH),
+        ("libcublas.so.12", CUDA),
+        ("libcublas.so", None),
+        ("libm.so.6", None),
+    ],
+)
+def test_the_owner_of_a_library_is_known_by_its_name(name: str, owner: Sibling | None) -> None:
+    assert owner_of(name, (TORCH, CUDA)) is owner
+
+
+@pytest.mark.parametrize(
+    ("path", "folder", "entry"),
+    [
+        ("_top.so", "torch/lib", "$ORIGIN/torch/lib"),
+        ("torch_scatter/_x.so", "torch/lib", "$ORIGIN/../torch/lib"),
+        ("a/b/c.so", "a/lib", "$ORIGIN/../lib"),
+        ("a/e.so", "a", "$ORIGIN"),
+        ("a/e.so", "", "$ORIGIN/.."),
+        ("w-1.data/platlib/a/e.so", "w.libs", "$ORIGIN/../w.libs"),
+    ],
+)
+def test_a_way_leads_to_the_folder(path: str, folder: str, entry: str) -> None:
+    assert way(path, folder) == entry
 
 
 @pytest.mark.parametrize(
@@ -80,21 +83,8 @@ def test_entries_that_leave_the_wheel_are_seen(path: str, entry: str, leaves: bo
 
 
 @pytest.mark.parametrize(
-    ("one", "ways", "tidy", "entries"),
-    [
-        pytest.param(binary(), (), True, None, id="nothing to do"),
-        pytest.param(binary(runpath=("$ORIGIN",)), ("$ORIGIN",), True, None, id="there already"),
-        pytest.param(binary(runpath=("$ORIGIN",)), ("$ORIGIN/t",), True, ("$ORIGIN", "$ORIGIN/t"), id="added"),
-        pytest.param(binary(rpath=("/b", "$ORIGIN")), (), True, ("$ORIGIN",), id="absolute dropped"),
-        pytest.param(binary(rpath=("/b",)), (), True, (), id="all dropped"),
-        pytest.param(binary(rpath=("/b",)), (), False, None, id="kept for the engine"),
-        pytest.param(binary(rpath=("/b",)), ("$ORIGIN",), False, ("/b", "$ORIGIN"), id="kept and added"),
-        pytest.param(binary(("$ORIGIN",), ("$ORIGIN/r",)), (), True, ("$ORIGIN/r",), id="dead rpath"),
-    ],
-)  # fmt: skip
-def test_an_edit_says_every_entry_the_binary_is_to_have(
-    one: Binary, ways: tuple[str, ...], tidy: bool, entries: tuple[str, ...] | None
-) -> None:
-    edits = plan_edits({"p/x.so": one}, {"p/x.so": ways}, tidy=tidy)
-
-    assert edits == (() if entries is None else (RpathEdit("p/x.so", entries),))
+    ("entry", "goes"),
+    [("/build/lib", True), ("/usr/lib/x86_64-linux-gnu", False), ("$ORIGIN", False), ("lib", True)],
+)
+def test_what_leads_into_the_folders_of_the_system_may_stay(entry: str, goes: bool) -> None:
+    assert bool(leaving_for_anywhere("p/x.so", binary(runpath=(entry,)))) is goes

@@ -1,0 +1,54 @@
+"""Conda packages: `.conda` (a zip with two packed tar archives) and the older `.tar.bz2`.
+
+Both hold one tree, which is given as if it were one archive.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Final
+
+from builder.archive.refusals import Limits, Member
+from builder.archive.tar import read_tar
+from builder.archive.tar_source import ArchiveError, Content, Part, unpacked
+from builder.archive.zip_entry import STORED
+from builder.archive.zip_read import Zip
+
+__all__ = ["INDEX", "read_conda", "subdir_of"]
+
+INDEX: Final = "info/index.json"
+_PARTS: Final = ("info-", "pkg-")
+_SUFFIX: Final = ".tar.zst"
+
+
+def read_conda(archive: Zip, limits: Limits | None = None) -> Iterator[tuple[Member, Content]]:
+    """Every member of a `.conda` package, the information first.
+
+    Raises `ArchiveError` and `ZipError`.
+    """
+    name = archive.path.name
+    parts = [
+        entry
+        for start in _PARTS
+        for entry in archive.entries
+        if entry.name.startswith(start) and entry.name.endswith(_SUFFIX)
+    ]
+    if len(parts) != len(_PARTS) or any(entry.method != STORED for entry in parts):
+        raise ArchiveError(
+            name, ("is no conda package: it has no `info-*.tar.zst` and `pkg-*.tar.zst`",)
+        )
+    for entry in parts:
+        part = Part(archive.file, *archive.packed_range(entry))
+        source = unpacked(part, "zstandard", name, entry.packed, limits)
+        yield from read_tar(source, name, limits)
+
+
+def subdir_of(index: bytes) -> tuple[str, ...]:
+    """The platform that `info/index.json` names (`linux-64`); nothing when it does not."""
+    try:
+        document = json.loads(index)
+    except ValueError:
+        return ()
+    subdir = document.get("subdir") if isinstance(document, dict) else None
+    return (subdir,) if isinstance(subdir, str) and subdir else ()

@@ -1,0 +1,99 @@
+"""Files that several threads read and write at once, at any place, in bounded windows."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from threading import Lock
+
+from builder.archive.tally import Tally
+
+__all__ = ["WINDOW", "File", "copy"]
+
+WINDOW = 1 << 20
+"""Bytes that are held at once when a file is passed over in order."""
+_NOT_HERE = frozenset({errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM})
+
+
+class File:
+    """An open file by its descriptor, which it closes.
+
+    Systems without positioned reads get them by a lock.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+        self._lock = Lock()
+
+    def close(self) -> None:
+        """Close the file; a second time does nothing."""
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1
+
+    def read(self, offset: int, size: int, /) -> bytes:
+        """Up to `size` bytes from `offset` on; fewer only where the file ends."""
+        data = self._read(offset, size)
+        if len(data) in {0, size}:
+            return data
+        parts = [data]
+        done = len(data)
+        while done < size and (data := self._read(offset + done, size - done)):
+            parts.append(data)
+            done += len(data)
+        return b"".join(parts)
+
+    def write(self, offset: int, content: bytes | memoryview) -> None:
+        """All of `content` at `offset`."""
+        rest = memoryview(content)
+        while rest:
+            done = self._write(offset, rest)
+            offset, rest = offset + done, rest[done:]
+
+    def windows(self, start: int, size: int) -> Iterator[bytes]:
+        """A range in order, in pieces of at most `WINDOW` bytes."""
+        end = start + size
+        while start < end and (data := self.read(start, min(WINDOW, end - start))):
+            yield data
+            start += len(data)
+
+    def _read(self, offset: int, size: int) -> bytes:
+        if hasattr(os, "pread"):
+            return os.pread(self.descriptor, size, offset)
+        with self._lock:
+            os.lseek(self.descriptor, offset, os.SEEK_SET)
+            return os.read(self.descriptor, size)
+
+    def _write(self, offset: int, content: memoryview) -> int:
+        if hasattr(os, "pwrite"):
+            return os.pwrite(self.descriptor, content, offset)
+        with self._lock:
+            os.lseek(self.descriptor, offset, os.SEEK_SET)
+            return os.write(self.descriptor, content)
+
+
+def copy(source: File, start: int, size: int, target: File, place: int, tally: Tally) -> None:
+    """Copy a range from one file into another, inside of the kernel where it can.
+
+    Raises `OSError`, also when the source is shorter.
+    """
+    tally.add(copied=size)
+    end = start + size
+    if hasattr(os, "copy_file_range"):
+        try:
+            while start < end:
+                done = os.copy_file_range(
+                    source.descriptor, target.descriptor, end - start, start, place
+                )
+                if not done:
+                    break
+                start, place = start + done, place + done
+        except OSError as error:
+            if error.errno not in _NOT_HERE:
+                raise
+    for data in source.windows(start, end - start):
+        target.write(place, data)
+        start, place = start + len(data), place + len(data)
+    if start < end:
+        raise OSError(errno.EIO, f"the file ends {end - start} bytes early")

@@ -1,0 +1,91 @@
+"""Prove what was written on its bytes: members from the file itself, then the whole directory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from builder.archive.deflate import DeflateError, crc32, inflate, inflate_bytes
+from builder.archive.deflate.packing import in_order
+from builder.archive.file import File
+from builder.archive.record import Row, encode_digest
+from builder.archive.tally import Tally
+from builder.archive.zip_entry import DEFLATED
+from builder.archive.zip_format import Packed
+from builder.archive.zip_read import Zip, ZipError
+from builder.errors import BuilderError
+
+__all__ = ["Planned", "read_back", "verify_written"]
+
+_HELD = 1 << 20
+_WORTH_THREADS = 1 << 20
+
+Planned = tuple[str, int, int, int, int, int, int]
+"""What the directory has to say about a member: the first fields of an `Entry`, its place last."""
+
+
+def read_back(
+    file: File, members: Iterable[tuple[Packed, int]], threads: int, tally: Tally
+) -> Mapping[str, Row]:
+    """Unpack members from where they were written, and give their rows.
+
+    With each comes the place of its packed bytes. Raises `BuilderError` for one whose bytes are not
+    those that were packed.
+    """
+    jobs = [partial(_row, file, packed, begin, tally) for packed, begin in members]
+    many = sum(packed.size for packed, _ in members) >= _WORTH_THREADS
+    return {row.path: row for row in in_order(jobs, threads if many else 1)}
+
+
+def verify_written(path: Path, planned: Sequence[Planned]) -> None:
+    """Read the directory and every header of an archive and compare them with what was planned.
+
+    Members have to lie one behind the other without a gap, in the planned order, up to the
+    directory. Raises `BuilderError`.
+    """
+    try:
+        with Zip(path) as archive:
+            found = [entry[:7] for entry in archive.entries]
+            if found != list(planned):
+                pairs = zip(found, planned, strict=False)
+                wrong = [one[0] for one, other in pairs if one != other]
+                raise _unsound(f"{(wrong or ['the last member'])[0]!r} is not what was written")
+            ends = archive.ends(archive.entries)
+            if [0, *ends] != [*archive.offsets, archive.start]:
+                raise _unsound("there is something between its members")
+    except ZipError as error:
+        raise _unsound(error.fault) from error
+
+
+def _row(file: File, packed: Packed, begin: int, tally: Tally) -> Row:
+    from hashlib import sha256  # noqa: PLC0415  # slow to load
+
+    digest = sha256()
+    crc = size = 0
+    try:
+        if packed.method != DEFLATED:
+            for window in file.windows(begin, packed.packed):
+                digest.update(window)
+                crc, size = crc32(window, crc), size + len(window)
+        elif packed.size <= _HELD:
+            raw = inflate_bytes(file.read(begin, packed.packed), packed.size, tally)
+            digest.update(raw)
+            crc, size = crc32(raw), len(raw)
+        else:
+            windows = file.windows(begin, packed.packed)
+            done = inflate(windows, digest.update, size=packed.size, tally=tally)
+            crc, size = done.crc, done.size
+    except DeflateError as error:
+        raise _unsound(f"{packed.path!r}: {error.message}") from error
+    if (crc, size) != (packed.crc, packed.size):
+        raise _unsound(f"{packed.path!r} does not have the bytes it was packed with")
+    tally.add(hashed=size)
+    return Row(packed.path, encode_digest(digest.digest()), size)
+
+
+def _unsound(fault: str) -> BuilderError:
+    return BuilderError(
+        f"what was written does not read back: {fault}",
+        hint="check the disk, then run the same command again",
+    )

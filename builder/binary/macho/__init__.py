@@ -1,0 +1,9 @@
+"""Mach-O files of Apple's systems, for one machine or several: read, edited, signed."""
+
+from __future__ import annotations
+
+from builder.binary.macho.codesign import signature_problems
+from builder.binary.macho.edit import plan
+from builder.binary.macho.reader import defined, read
+
+__all__ = ["defined", "plan", "read", "signature_problems"]

@@ -1,0 +1,110 @@
+"""What of an install tree or a finished wheel belongs to a C++ archive, and which release it is."""
+
+from __future__ import annotations
+
+import ast
+import posixpath
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Final
+
+from builder.config.recipe import CppArchive
+from builder.config.target import Target
+from builder.errors import BuilderError
+
+__all__ = ["Release", "chosen", "is_static", "read_release", "refuse_wrong_linking"]
+
+_LARGEST: Final = 1 << 20
+_NAMES: Final = {"__version__": "version", "git_version": "revision"}
+_STATIC: Final = re.compile(r".+\.(a|lib)", re.IGNORECASE)
+_SHARED: Final = re.compile(r".+\.(so(\.[0-9]+)*|dylib|dll)", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """The version of a project and the revision it was made from; empty where nothing says it."""
+
+    version: str = ""
+    revision: str = ""
+
+
+def chosen(paths: Iterable[str], archive: CppArchive) -> Mapping[str, str]:
+    """The files that belong to the archive: their path in it (below its top) by that in the source.
+
+    Raises `BuilderError` when there is none.
+    """
+    below = f"{archive.wheel}/" if archive.wheel else ""
+    found = {
+        path: inner
+        for path in paths
+        if path.startswith(below) and _belongs(inner := path.removeprefix(below), archive)
+    }
+    if not found:
+        where = f"below `{archive.wheel}`" if archive.wheel else "in the core tree"
+        raise BuilderError(
+            f"there is no C++ part {where}: no file matches {', '.join(archive.keep)}",
+            hint="set `archive.keep` in the recipe to what is C++, and `archive.wheel` to its folder",
+        )
+    return found
+
+
+def read_release(text: bytes, where: str) -> Release:
+    """What a version file says, by reading it as Python and not running it. Raises `BuilderError`."""
+    values: dict[str, str] = {}
+    try:
+        body = ast.parse(_bounded(text)).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise BuilderError(
+            f"`{where}` cannot be read as Python: {error}",
+            hint="name the project's version file in `archive.version` of the recipe",
+        ) from error
+    for statement in body:
+        for name, value in _assigned(statement):
+            if name in _NAMES and isinstance(value, ast.Constant) and isinstance(value.value, str):
+                values[_NAMES[name]] = value.value
+    if "version" not in values:
+        raise BuilderError(
+            f"`{where}` does not say `__version__`",
+            hint="name the project's version file in `archive.version` of the recipe",
+        )
+    return Release(**values)
+
+
+def is_static(target: Target) -> bool:
+    """Whether the variant is made of libraries for a linker."""
+    return target.variant.startswith("static")
+
+
+def refuse_wrong_linking(paths: Collection[str], target: Target) -> None:
+    """Raise `BuilderError` when a static variant has no static library, or a shared one no shared."""
+    kind, libraries = ("static", _STATIC) if is_static(target) else ("shared", _SHARED)
+    if not any(libraries.fullmatch(posixpath.basename(path)) for path in paths):
+        raise BuilderError(
+            f"`{target}` asks for {kind} libraries, and its tree has none",
+            hint=f"make the core stage of `*-{kind}*` build them, with an [[override]] in the recipe",
+        )
+
+
+def _belongs(path: str, archive: CppArchive) -> bool:
+    return any(fnmatchcase(path, glob) for glob in archive.keep) and not any(
+        fnmatchcase(path, glob) for glob in archive.leave
+    )
+
+
+def _bounded(text: bytes) -> bytes:
+    if len(text) > _LARGEST:
+        raise ValueError("it is too large for a version file")
+    return text
+
+
+def _assigned(statement: ast.stmt) -> Iterable[tuple[str, ast.expr]]:
+    """The names that a plain assignment gives a value, annotated or not."""
+    match statement:
+        case ast.Assign(targets=targets, value=value):
+            return [(one.id, value) for one in targets if isinstance(one, ast.Name)]
+        case ast.AnnAssign(target=ast.Name(id=name), value=value) if value is not None:
+            return [(name, value)]
+        case _:
+            return []

@@ -1,0 +1,338 @@
+"""Package C++: choose, relocate, bundle, write down what there is, pack, and prove.
+
+Nothing of a tree or a wheel is changed in its place; what has to change is changed in a copy.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from builder.archive.content import Content, Item
+from builder.archive.record import Row
+from builder.archive.tally import Tally
+from builder.archive.tar_write import TarItem, write_tar
+from builder.archive.wheel import WheelName
+from builder.archive.zip_format import stamp_of
+from builder.archive.zip_items import Item as ZipItem
+from builder.archive.zip_items import Keep, Link, Put
+from builder.archive.zip_read import Zip
+from builder.archive.zip_write import write_zip
+from builder.backend import Package, Tools
+from builder.binary import Binary
+from builder.config.naming import archive_name
+from builder.config.recipe import Bundle, CppArchive, GitRevision
+from builder.config.spec import BuildSpec
+from builder.config.target import Target
+from builder.errors import BuilderError
+from builder.relink.system import System
+from builder.stage.tree import Tree
+from builder_libtorch.bundle import Bundled, Wants, binaries_of, bundled, outside_of, system_for
+from builder_libtorch.debug import Debug, split, write_debug
+from builder_libtorch.examine import examined
+from builder_libtorch.layout import Release, read_release, refuse_wrong_linking
+from builder_libtorch.parts import (
+    Part,
+    from_tree,
+    from_wheel,
+    linked_copies,
+    outside_of_wheel,
+    without_links,
+)
+from builder_libtorch.prove import Proof, refuse_if_unsound
+from builder_libtorch.relocate import relocated
+
+__all__ = ["MANIFEST", "Order", "build_folders", "package_tree", "package_wheel"]
+
+MANIFEST = "build-content.json"
+"""The content manifest in the top folder of every archive."""
+_LEVEL = 6
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_FORMATS = {"linux": "elf", "macos": "macho", "windows": "pe"}
+_MACHINES = {
+    "linux": {},
+    "macos": {"universal2": "universal2"},
+    "windows": {"x86_64": "amd64", "i686": "win32"},
+}
+_TEXTS = (".cmake", ".pc", "-config")
+_LARGEST_TEXT = 16 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is asked for: an archive of one target. `project` is the recipe's name.
+
+    `release` is what `build-version` and `build-hash` will say; a wheel says it itself. `epoch` is
+    the time stamp of what is new.
+    """
+
+    project: str
+    archive: CppArchive
+    target: Target
+    bundle: Bundle = field(default_factory=Bundle)
+    release: Release = field(default_factory=Release)
+    epoch: int = 0
+
+    @classmethod
+    def of(cls, spec: BuildSpec, epoch: int = 0) -> Self:
+        """The order of a build."""
+        recipe = spec.recipe
+        revision = spec.source_digest
+        if isinstance(recipe.source, GitRevision) and _COMMIT.fullmatch(recipe.source.revision):
+            revision = recipe.source.revision
+        release = Release(spec.version, revision)
+        return cls(recipe.name, recipe.archive, spec.target, recipe.bundle, release, epoch)
+
+    @property
+    def grafts(self) -> bool:
+        """Whether the variant takes along what it needs."""
+        return "without-deps" not in self.target.variant
+
+    @property
+    def top(self) -> str:
+        """The one folder in the archive."""
+        name = self.project
+        return self.archive.top or (name if name.startswith("lib") else f"lib{name}")
+
+    def name(self, version: str) -> str:
+        """The file name of the archive."""
+        name = archive_name(self.target, version, project=self.archive.name or self.project)
+        return name.removesuffix(".zip") + f".{self.archive.format}"
+
+
+def package_tree(tree: Tree, order: Order, out: Path, tools: Tools) -> Package:
+    """Write the archive of a core tree into `out`, its manifest beside it. Raises `BuilderError`.
+
+    Then nothing is written. The facts are `grafted`, `host`, `content` (a file beside the archive),
+    `debug` (others) and `notes`.
+    """
+    if not order.release.version:
+        raise BuilderError(
+            f"the version of `{order.project}` is not known before it is packaged",
+            hint="give `version.number` in the recipe",
+        )
+    with _desk(tools) as work:
+        given = from_tree(tree, order.archive)
+        roots = build_folders(tree)
+        parts = tuple(_relocated(part, roots[0]) for part in given)
+        folders = (tree.root / "lib", tree.root / "lib64")
+        search = tuple(folder for folder in folders if folder.is_dir())
+        system = system_for(order.target, tools.machine)
+        case = _Case(
+            order, order.release, order.release.version, system, search, work, tools, roots
+        )
+        return case.package(parts, None, out)
+
+
+def package_wheel(wheel: Path, order: Order, out: Path, tools: Tools) -> Package:
+    """The same for the C++ part of a finished wheel, which is not imported.
+
+    What it needs is taken from the wheel alone, never from this machine.
+    """
+    name = WheelName.parse(wheel.name)
+    stamp = _stamp(wheel)
+    with _desk(tools) as work, Zip(wheel) as archive:
+        parts = from_wheel(archive, order.archive, work / "parts")
+        search = outside_of_wheel(archive, order.archive, work / "outside")
+        release = _release(archive, order, name.version)
+        system = system_for(order.target)
+        case = _Case(order, release, name.version, system, search, work, tools, (), stamp)
+        return case.package(parts, archive, out)
+
+
+def build_folders(tree: Tree) -> tuple[str, ...]:
+    """The prefix that a tree was installed into, and the store that it was made in."""
+    store = tree.root.parent.parent.parent
+    prefix = tree.facts.get("prefix") or store / "work" / tree.key[:16] / "content"
+    return (str(prefix), str(tree.root), str(store))
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """One archive in the making. `version` is that of its name, `stamp` that of the wheel."""
+
+    order: Order
+    release: Release
+    version: str
+    system: System
+    search: tuple[Path, ...]
+    work: Path
+    tools: Tools
+    roots: tuple[str, ...]
+    stamp: tuple[int, ...] = ()
+
+    def package(self, given: tuple[Part, ...], source: Zip | None, out: Path) -> Package:
+        """The way of every archive; `source` is the wheel that unchanged parts are copied from."""
+        order, name = self.order, self.order.name(self.version)
+        refuse_wrong_linking([part.path for part in given], order.target)
+        parts = without_links(given) if order.target.os == "windows" else linked_copies(given)
+        refuse_other_machines(binaries_of(parts), order.target)
+        debugs: tuple[Debug, ...] = ()
+        if order.archive.debug:
+            parts, debugs = split(parts, self.tools)
+        done = bundled(parts, self._wants(name))
+        parts = (*done.parts, *self._notes())
+        items = examined(parts, self.roots)
+        content = self._content(items, done)
+        with _outbox(out, name) as box:
+            stem = name.removesuffix(f".{order.archive.format}")
+            extras = [
+                write_debug(one, stem, box, epoch=order.epoch, threads=self._threads)
+                for one in debugs
+            ]
+            manifest = box / f"{stem}.content.json"
+            manifest.write_bytes(bytes(content))
+            rows = self._packed((*parts, Part(MANIFEST, bytes(content))), source, box / name)
+            proof = Proof(content, MANIFEST, order.top, self.system, self.work, rows)
+            refuse_if_unsound(box / name, proof)
+            if source is not None:
+                _refuse_if_changed(source.path, self.stamp)
+        facts: dict[str, object] = {
+            "grafted": [graft.to_json() for graft in done.grafts],
+            "host": list(done.host),
+            "content": manifest.name,
+        }
+        if extras:
+            facts["debug"] = [file.name for file in extras]
+        if done.notes:
+            facts["notes"] = list(done.notes)
+        return Package(out / name, facts)
+
+    @property
+    def _threads(self) -> int:
+        return max(1, self.tools.machine.cores)
+
+    def _wants(self, name: str) -> Wants:
+        order = self.order
+        outside = outside_of(order.bundle)
+        return Wants(name, self.system, order.grafts, outside, self.search, self.work)
+
+    def _notes(self) -> Iterator[Part]:
+        """The files that say which release this is, as far as it is known."""
+        for name, text in (("version", self.release.version), ("hash", self.release.revision)):
+            if text:
+                yield Part(f"build-{name}", f"{text}\n".encode())
+
+    def _content(self, items: Mapping[str, Item], done: Bundled) -> Content:
+        order = self.order
+        return Content(
+            order.project, self.version, str(order.target), tuple(sorted(items.values())), done.host
+        )
+
+    def _packed(self, parts: Iterable[Part], source: Zip | None, target: Path) -> Mapping[str, Row]:
+        """Write the archive; the rows of what was packed anew, where the format has them."""
+        top = self.order.top
+        if self.order.archive.format == "tar.zst":
+            items = (
+                TarItem(f"{top}/{one.path}", one.content, one.executable, one.link) for one in parts
+            )
+            write_tar(items, target, epoch=self.order.epoch, threads=self._threads)
+            return {}
+        return write_zip(
+            source, target, (_zipped(part, top) for part in parts),
+            stamp=stamp_of(self.order.epoch), level=_LEVEL, threads=self._threads, tally=Tally(),
+        )  # fmt: skip
+
+
+def refuse_other_machines(binaries: Mapping[str, Binary], target: Target) -> None:
+    """Raise `BuilderError` for binaries that are not for the target's system and machine."""
+    machine = _MACHINES[target.os].get(target.arch, target.arch)
+    strange = [
+        f"{path}: is {binary.format} for {', '.join(binary.machines)}"
+        for path, binary in binaries.items()
+        if binary.format != _FORMATS[target.os] or machine not in {binary.machine, *binary.machines}
+    ]
+    if strange:
+        raise BuilderError(
+            f"{len(strange)} binaries are not for `{target}`",
+            faults=strange,
+            hint="choose the platform that the source was built for",
+        )
+
+
+def _zipped(part: Part, top: str) -> ZipItem:
+    name = f"{top}/{part.path}"
+    if part.link:
+        return Link(name, part.link)
+    if part.entry is not None:
+        return Keep(part.entry, name)
+    return Put(name, part.content, part.executable)
+
+
+def _relocated(part: Part, prefix: str) -> Part:
+    """A text that finds its prefix from its own place; all else as it is."""
+    if not isinstance(part.content, Path) or part.link or not part.path.endswith(_TEXTS):
+        return part
+    if part.content.stat().st_size > _LARGEST_TEXT:
+        return part
+    before = part.content.read_bytes()
+    after = relocated(part.path, before, prefix)
+    return part if after == before else part.with_content(after)
+
+
+def _release(wheel: Zip, order: Order, version: str) -> Release:
+    """What the wheel's version file says, or at least the version in its name."""
+    path = order.archive.version
+    if not path:
+        return Release(version, order.release.revision)
+    name = f"{order.archive.wheel}/{path}" if order.archive.wheel else path
+    entry = next((entry for entry in wheel.entries if entry.name == name), None)
+    if entry is None:
+        raise BuilderError(
+            f"`{wheel.path.name}` has no `{name}`, which is to say its version",
+            hint="name the project's version file in `archive.version` of the recipe",
+        )
+    return read_release(wheel.read(entry), name)
+
+
+def _stamp(file: Path) -> tuple[int, ...]:
+    """What changes whenever somebody writes to a file; nothing for one that is not there."""
+    with contextlib.suppress(OSError):
+        found = file.stat()
+        return (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+    return ()
+
+
+def _refuse_if_changed(wheel: Path, stamp: tuple[int, ...]) -> None:
+    """What is kept packed is not digested again, so that nobody may have written there."""
+    if _stamp(wheel) != stamp:
+        raise BuilderError(
+            f"`{wheel}` changed while it was packed",
+            hint="run the same command again when nothing writes there",
+        )
+
+
+@contextlib.contextmanager
+def _desk(tools: Tools) -> Iterator[Path]:
+    """A folder for what is on its way, gone afterwards."""
+    tools.work.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="archive-", dir=tools.work))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _outbox(out: Path, name: str) -> Iterator[Path]:
+    """A folder whose files all appear in `out` when all went well, the one called `name` last."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        box = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=out))
+        try:
+            yield box
+            for file in sorted(box.iterdir(), key=lambda file: file.name == name):
+                file.replace(out / file.name)
+        finally:
+            shutil.rmtree(box, ignore_errors=True)
+    except OSError as error:
+        raise BuilderError(
+            f"`{out / name}` cannot be written: {error.strerror or error}",
+            hint="free space or choose another folder",
+        ) from error

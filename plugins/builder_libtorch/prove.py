@@ -1,0 +1,206 @@
+"""Prove a written archive on its own bytes: complete, self-contained, and loadable from anywhere."""
+
+from __future__ import annotations
+
+import hashlib
+import posixpath
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from builder.archive.content import Content, role_of
+from builder.archive.record import Row, encode_digest
+from builder.archive.spool import Held, Spooled
+from builder.archive.tar import read_tar
+from builder.archive.tar_source import Content as Stream
+from builder.archive.tar_source import open_source
+from builder.archive.zip_read import Entry, Zip
+from builder.binary import Binary, BinaryError, looks_like, read
+from builder.binary.macho.codesign import signature_problems
+from builder.errors import BuilderError
+from builder.relink.closure import Rules
+from builder.relink.dyld import expand_entry
+from builder.relink.sibling import leaving
+from builder.relink.system import System
+from builder_libtorch.bundle import literal, with_aliases
+
+__all__ = ["Proof", "refuse_if_unsound"]
+
+_HEAD = 8
+_WINDOW = 1 << 20
+_LONGEST_LINK = 4096
+_SMALL = 4 << 20
+_LOADED = frozenset({"shared", "executable"})
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What a written archive is measured by.
+
+    `content` is the manifest that lies in it below `top`, under the name `manifest`. `rows` are the
+    digests of what was packed anew, by path. `work` is for big members.
+    """
+
+    content: Content
+    manifest: str
+    top: str
+    system: System
+    work: Path
+    rows: Mapping[str, Row] = field(default_factory=dict)
+
+
+def refuse_if_unsound(path: Path, proof: Proof) -> None:
+    """Raise `BuilderError` with everything that is wrong with a written archive.
+
+    It holds what the manifest says and nothing else, every need is met inside of it or named in the
+    manifest, no rpath leaves it, and the signatures of Mach-O files fit their pages.
+    """
+    seen = _Seen(proof)
+    if path.name.endswith(".zip"):
+        _look_into_zip(path, seen)
+    else:
+        _look_into_tar(path, seen)
+    problems = [*seen.problems, *_differences(seen, proof), *_unmet(seen, proof)]
+    problems += [*_leaving(seen)]
+    if problems:
+        raise BuilderError(
+            f"the archive `{path.name}` is not sound",
+            faults=problems,
+            hint="if a file changed while it was packed, run the same command again; "
+            "otherwise this is a fault of ours, please report it",
+        )
+
+
+class _Seen:
+    """What was found in a written archive; paths are below its top."""
+
+    def __init__(self, proof: Proof) -> None:
+        self._proof = proof
+        self.work = proof.work
+        self.links: dict[str, str] = {}
+        self.digests: dict[str, str] = {}
+        self.binaries: dict[str, Binary] = {}
+        self.problems: list[str] = []
+
+    def inner(self, name: str) -> str:
+        """The path below the top folder; another one is a problem."""
+        below = f"{self._proof.top}/"
+        if not name.startswith(below):
+            self.problems.append(f"{name}: is not in `{below}`")
+        return name.removeprefix(below)
+
+    def look(self, path: str, view: memoryview) -> None:
+        """Read one binary."""
+        try:
+            binary = read(view)
+            if binary.format == "macho":
+                self.problems += [f"{path}: {fault}" for fault in signature_problems(view)]
+        except BinaryError as error:
+            self.problems.append(f"{path}: {error.message}")
+            return
+        if binary.kind in _LOADED:
+            self.binaries[path] = binary
+
+
+def _look_into_zip(path: Path, seen: _Seen) -> None:
+    with Zip(path) as archive:
+        for entry in archive.entries:
+            inner = seen.inner(entry.name)
+            if entry.kind == "link":
+                seen.links[inner] = archive.head(entry, _LONGEST_LINK).decode()
+                continue
+            seen.digests[inner] = ""
+            may_be_binary = entry.size >= _HEAD and role_of(inner) not in {"header", "config"}
+            if may_be_binary and looks_like(archive.head(entry, _HEAD)):
+                content = _content(archive, entry, seen)
+                try:
+                    seen.look(inner, content.view)
+                finally:
+                    content.close()
+
+
+def _content(archive: Zip, entry: Entry, seen: _Seen) -> Spooled | Held:
+    if entry.size <= _SMALL:
+        return archive.hold(entry)
+    return archive.spool(entry, seen.work, blocks=False)
+
+
+def _look_into_tar(path: Path, seen: _Seen) -> None:
+    with open_source(path) as source:
+        for member, stream in read_tar(source, path.name):
+            inner = seen.inner(member.path)
+            if member.kind == "link":
+                seen.links[inner] = member.target
+            elif member.kind == "file":
+                _look_at_stream(inner, stream, seen)
+            else:
+                seen.problems.append(f"{inner}: is a {member.kind}")
+
+
+def _look_at_stream(path: str, stream: Stream, seen: _Seen) -> None:
+    digest = hashlib.sha256()
+    spooled: Spooled | None = None
+    head = window = stream.read(_WINDOW)
+    if looks_like(head[:_HEAD]):
+        spooled = Spooled(seen.work)
+    try:
+        while window:
+            digest.update(window)
+            if spooled is not None:
+                spooled.append(window)
+            window = stream.read(_WINDOW)
+        if spooled is not None:
+            seen.look(path, spooled.view)
+    finally:
+        if spooled is not None:
+            spooled.close()
+    seen.digests[path] = digest.hexdigest()
+
+
+def _differences(seen: _Seen, proof: Proof) -> Iterator[str]:
+    """What the manifest says and the archive does not, and the other way round."""
+    items = {item.path: item for item in proof.content.items}
+    for path in sorted(items.keys() - (seen.links.keys() | seen.digests.keys())):
+        yield f"{path}: is not in the archive"
+    for path in sorted((seen.links.keys() | seen.digests.keys()) - {*items, proof.manifest}):
+        yield f"{path}: is in the archive and not in its manifest"
+    for path, item in items.items():
+        row = proof.rows.get(f"{proof.top}/{path}")
+        if seen.links.get(path, "") != item.link:
+            yield f"{path}: is a link to `{seen.links.get(path, '')}`, not `{item.link}`"
+        digests = {seen.digests.get(path, ""), row.digest if row is not None else ""}
+        wanted = {"", item.sha256, encode_digest(bytes.fromhex(item.sha256))}
+        if not item.link and digests - wanted:
+            yield f"{path}: changed while it was packed"
+
+
+def _unmet(seen: _Seen, proof: Proof) -> Iterator[str]:
+    ends = {
+        path: posixpath.normpath(posixpath.join(posixpath.dirname(path), target))
+        for path, target in seen.links.items()
+    }
+    rules = Rules(exclude=tuple(map(literal, proof.content.host)))
+    members = with_aliases(seen.binaries, ends)
+    nothing = proof.system.libraries(())
+    closure = proof.system.resolve(members, rules, nothing, only_inside=True)
+    for need in closure.of("missing", "python"):
+        yield f"{need.requirer}: {need.name} is not in the archive, and not declared"
+    for path, end in sorted(ends.items()):
+        if end not in seen.digests and end not in ends:
+            yield f"{path}: is a link to `{end}`, which is not in the archive"
+
+
+def _leaving(seen: _Seen) -> Iterator[str]:
+    for path, binary in seen.binaries.items():
+        if binary.format == "elf":
+            entries = leaving(path, binary)
+        else:
+            entries = tuple(entry for entry in binary.rpath if _leads_out(path, entry))
+        for entry in entries:
+            yield f"{path}: rpath entry {entry} leaves the archive"
+
+
+def _leads_out(path: str, entry: str) -> bool:
+    folder = posixpath.dirname(path)
+    place = expand_entry(entry, folder, folder)
+    return place.startswith(("/", "../")) or place in {"", ".."}

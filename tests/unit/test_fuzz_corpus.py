@@ -1,0 +1,36 @@
+"""Every input that fuzzing ever found worth keeping, run again through its target."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+FUZZ = Path(__file__).parent.parent / "fuzz"
+
+
+def _load() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("fuzz_targets", FUZZ / "targets.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["fuzz_targets"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+TARGETS = _load().TARGETS
+KEPT = sorted(path for path in (FUZZ / "corpus").rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("path", KEPT, ids=lambda path: f"{path.parent.name}-{path.name}")
+def test_a_kept_input_is_read_or_refused_by_name(path: Path) -> None:
+    TARGETS[path.parent.name](path.read_bytes())
+
+
+def test_every_target_has_seeds_or_samples() -> None:
+    with_seeds = {path.parent.name for path in KEPT}
+    assert set(TARGETS) - with_seeds <= {"binary", "edit"}
