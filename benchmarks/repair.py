@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -288,31 +288,44 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default="", help="parts of names, separated by commas")
     parser.add_argument("--times", type=int, default=5, help="at most; huge wheels have fewer")
-    parser.add_argument("--json", type=Path)
+    parser.add_argument(
+        "--results", type=Path, help="keep results here, so that several calls make one page"
+    )
     words = parser.parse_args()
     parts = [part for part in words.only.split(",") if part]
     compileall.compile_dir(ROOT / "builder", quiet=1)  # as an installer does it
-    results: list[Result] = []
+    results = _kept(words.results)
     for case in CASES:
         if parts and not any(part in case.name for part in parts):
             continue
         with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
             for one in measure(case, min(words.times, case.most), Path(folder)):
-                results.append(one)
+                results[one.case, one.way, one.tool] = one
                 print(
                     f"{one.case}, {one.way}: {one.ratio:.1f}x {one.tool} (goal {one.goal:g}x), "
                     f"{one.ours.wall:.2f} s and {one.ours.peak:.0f} MiB, "
                     f"theirs {one.theirs.wall:.1f} s and {one.theirs.peak:.0f} MiB",
                     flush=True,
                 )
-    if words.json:
-        rows = [
-            {"case": one.case, "way": one.way, "tool": one.tool, "ratio": one.ratio}
-            for one in results
-        ]
-        words.json.write_text(json.dumps(rows, indent=2), "utf-8")
-    if not parts:
-        PAGE.write_text("\n".join(page(results)), "utf-8")
+        if words.results:
+            rows = [asdict(one) for one in results.values()]
+            words.results.write_text(json.dumps(rows, indent=2), "utf-8")
+    order = [
+        (case.name, way.name, tool) for case in CASES for way in case.ours for tool in way.goals
+    ]
+    if all(place in results for place in order):
+        PAGE.write_text("\n".join(page([results[place] for place in order])), "utf-8")
+
+
+def _kept(file: Path | None) -> dict[tuple[str, str, str], Result]:
+    """What earlier calls measured."""
+    if file is None or not file.exists():
+        return {}
+    rows = [
+        Result(**{**row, "ours": Run(**row["ours"]), "theirs": Run(**row["theirs"])})
+        for row in json.loads(file.read_text("utf-8"))
+    ]
+    return {(row.case, row.way, row.tool): row for row in rows}
 
 
 def _median(runs: Sequence[Run]) -> Run:

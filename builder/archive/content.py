@@ -11,14 +11,22 @@ import posixpath
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, cast, get_args
+from pathlib import Path
+from typing import Final, Literal, cast, get_args
 
+from builder.archive.tar import read_tar
+from builder.archive.tar_source import open_source
+from builder.archive.zip_read import Zip
 from builder.errors import UsageError
 
-__all__ = ["Content", "Item", "Role", "compare", "role_of"]
+__all__ = ["MANIFEST", "Content", "Item", "Role", "compare", "is_loss", "read_content", "role_of"]
+
+MANIFEST = "build-content.json"
+"""The manifest in the top folder of an archive."""
 
 Role = Literal["library", "header", "config", "tool", "data"]
 
+_LARGEST: Final = 256 << 20
 _LIBRARY = re.compile(r".+\.(so(\.[0-9]+)*|dylib|dll|a|lib|pyd)")
 _CONFIG = re.compile(r".+\.(cmake|pc)|.+-config")
 _HEADERS = frozenset({".h", ".hh", ".hpp", ".hxx", ".cuh", ".inc", ".inl", ".ipp", ".tpp", ".def"})
@@ -101,6 +109,52 @@ def compare(old: Content, new: Content) -> tuple[str, ...]:
     A name with a version in it (`libx.so.1.2`) that became another is one lost and one new file.
     """
     return tuple(_differences(old, new))
+
+
+def is_loss(line: str) -> bool:
+    """Whether a line of `compare` is more than something new."""
+    return re.search(r": is new \([a-z]+\)$", line) is None
+
+
+def read_content(path: Path) -> Content:
+    """The manifest in an archive (`.zip`, or any tar), or the file with one that lies beside it.
+
+    Raises `UsageError` when there is none.
+    """
+    if path.suffix == ".json":
+        try:
+            return Content.parse(path.read_bytes(), str(path))
+        except OSError as error:
+            raise UsageError(
+                f"`{path}` cannot be read: {error.strerror or error}", hint="give another file"
+            ) from error
+    found = _inside_zip(path) if path.suffix == ".zip" else _inside_tar(path)
+    if found is None:
+        raise UsageError(
+            f"`{path.name}` has no content manifest",
+            hint=f"an archive made by `builder build` has `{MANIFEST}` in its top folder",
+        )
+    return Content.parse(found, f"{path.name}: {MANIFEST}")
+
+
+def _inside_zip(path: Path) -> bytes | None:
+    with Zip(path) as archive:
+        for entry in archive.entries:
+            if _is_manifest(entry.name) and entry.size <= _LARGEST:
+                return archive.read(entry)
+    return None
+
+
+def _inside_tar(path: Path) -> bytes | None:
+    with open_source(path) as source:
+        for member, stream in read_tar(source, path.name):
+            if _is_manifest(member.path) and member.size <= _LARGEST:
+                return stream.read(member.size)
+    return None
+
+
+def _is_manifest(name: str) -> bool:
+    return name.count("/") == 1 and name.endswith(f"/{MANIFEST}")
 
 
 def _differences(old: Content, new: Content) -> Iterator[str]:

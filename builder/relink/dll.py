@@ -75,7 +75,9 @@ def resolve_windows(
     walk = _Walk(members, rules, host, tuple(registered), only_inside)
     needed = {name.lower() for binary in members.values() for name in binary.needed}
     roots = [path for path in sorted(members) if posixpath.basename(path).lower() not in needed]
-    for path in (*roots, *sorted(members)):
+    # Of a circle, what lies in a folder for DLLs is hardly what is loaded first.
+    others = sorted(members, key=lambda path: (_folder(path) in walk.registered, path))
+    for path in (*roots, *others):
         if path not in walk.reached:
             walk.load(path)
     return Closure(tuple(sorted(walk.needs.values())), dict(sorted(walk.grafts.items())))
@@ -107,7 +109,7 @@ class _Walk:
         self._exclude = tuple(glob.lower() for glob in rules.exclude)
         self._siblings = tuple(glob.lower() for glob in rules.siblings)
         self._host = host
-        self._registered = registered
+        self.registered = registered
         self._only_inside = only_inside
         self._members = members
         self._places = {installed(path).lower(): path for path in members}
@@ -120,7 +122,7 @@ class _Walk:
 
     def load(self, root: str) -> None:
         """Load one binary breadth first; a DLL with a name that is loaded is not looked for."""
-        folders = tuple(dict.fromkeys((_folder(root), *self._registered)))
+        folders = tuple(dict.fromkeys((_folder(root), *self.registered)))
         queue = deque([_Module(root, True, self._members[root], (root,), folders)])  # inside
         loaded: dict[str, Need] = {}
         while queue:
@@ -144,10 +146,9 @@ class _Walk:
         return _Module(need.place, inside, binary, (*here.chain, need.place), here.folders)
 
     def _note(self, need: Need) -> None:
-        """Remember what is found by one way even when others do not lead there."""
-        before = self.needs.get((need.requirer, need.name))
-        if before is None or (before.outcome in _POOR and need.outcome not in _POOR):
-            self.needs[need.requirer, need.name] = need
+        """Remember the worst of what the ways to a requirer lead to: any may be the first taken."""
+        key = (need.requirer, need.name)
+        self.needs[key] = max(self.needs.get(key, need), need, key=_cost)
 
     def _find(self, name: str, here: _Module) -> Need:
         outcome, place = self._place(name, here)
@@ -199,6 +200,13 @@ class _Walk:
     def _searched(self, here: _Module) -> Iterator[str]:
         yield from (folder or "." for folder in here.folders)
         yield from () if self._only_inside else self._outside(here)
+
+
+def _cost(need: Need) -> int:
+    """How much there is to do about a need: nothing, something, or something that is not known."""
+    if need.outcome in {"missing", "optional"}:
+        return 2
+    return 1 if need.outcome in {"graft", "loose"} else 0
 
 
 def _folder(path: str) -> str:

@@ -66,14 +66,14 @@ def registered_folders(
     Known ones are data; others are guessed: a folder with DLLs counts when a module of its package
     calls `os.add_dll_directory` and has every part of the way to the folder among its texts.
     """
-    libraries = (installed(path) for path in paths if path.lower().endswith(".dll"))
-    folders = sorted({posixpath.dirname(path) for path in libraries})
+    places = [installed(path) for path in paths]
+    folders = sorted({posixpath.dirname(path) for path in places if path.lower().endswith(".dll")})
     if not folders:
         return Registered(())
     known = microsoft().registered.get(project, ())
     told = {folder: "" for folder in folders if folder in known}
     open_ones = [folder for folder in folders if folder not in told]
-    for name in _speakers(names, open_ones):
+    for name in _speakers(names, places if open_ones else ()):
         content = read(name)
         if _CALL in content:
             for folder in _named(installed(name), content, open_ones):
@@ -88,14 +88,12 @@ def registered_folders(
     )
 
 
-def _speakers(names: Iterable[str], folders: Iterable[str]) -> Iterator[str]:
-    """The modules that may register a folder: those in a package at the top, and on the way to it."""
-    ways = {
-        "/".join(parts[:depth])
-        for folder in folders
-        if (parts := folder.split("/"))
-        for depth in range(1, len(parts) + 1)
-    }
+def _speakers(names: Iterable[str], places: Iterable[str]) -> Iterator[str]:
+    """The modules that may register a folder: those at the top, and packages on the way to binaries."""
+    ways: set[str] = set()
+    for folder in {posixpath.dirname(place) for place in places}:
+        parts = folder.split("/")
+        ways.update("/".join(parts[:depth]) for depth in range(1, len(parts) + 1))
     for name in sorted(names):
         folder, _, file = installed(name).rpartition("/")
         is_first = "/" not in folder

@@ -155,12 +155,15 @@ class _Relink:
         return best[0][0] if best else ""
 
     def _looked(self, requirer: str, name: str) -> Iterator[str]:
-        """The places in the wheel where a member looks by itself."""
+        """The places in the wheel where a member looks by itself, on all machines it needs it on."""
         folder = posixpath.dirname(installed(requirer)) or "."
-        entries = (expand_entry(entry, folder) for entry in self._members[requirer].rpath)
-        rpaths = [entry for entry in entries if entry]
-        for place in dict.fromkeys(candidates(name, folder, rpaths)):
-            if not place.startswith(("/", "../")):
+        found = [
+            tuple(dict.fromkeys(candidates(name, folder, _folders(one, folder))))
+            for one in self._members[requirer].each
+            if name in one.needed
+        ]
+        for place in found[0] if found else ():
+            if not place.startswith(("/", "../")) and all(place in places for places in found):
                 yield place
 
     def _member(self, path: str, binary: Binary) -> Edit:
@@ -229,6 +232,12 @@ def _folder(case: Relinking) -> str:
     if not tops:
         return f"{case.project}{suffix}"
     return f"{case.project if case.project in tops else tops[0]}/{suffix}"
+
+
+def _folders(binary: Binary, folder: str) -> list[str]:
+    """The folders that rpath entries of a file in `folder` lead to."""
+    places = (expand_entry(entry, folder) for entry in binary.rpath)
+    return [place for place in places if place]
 
 
 def _leaves(path: str, entry: str, binary: Binary) -> bool:

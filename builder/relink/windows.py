@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Literal, Self
 
 from builder.binary import Binary, Edit
-from builder.relink.closure import Closure, Libraries, Need, Rules, installed
+from builder.errors import BuilderError
+from builder.relink.closure import Closure, Libraries, Need, Outcome, Rules, installed
 from builder.relink.dll import microsoft, resolve_windows
 from builder.relink.dll_folders import DllHost, Registered, registered_folders
 from builder.relink.init_patch import is_namespace, patched
@@ -103,8 +104,8 @@ class _Relink:
         edits = {
             path: edit for path in sorted(self._members) if not (edit := self._edit(path)).is_empty
         }
-        doors, doorless = self._doors()
-        grafts = tuple(self._grafts(doorless, at_home=bool(doors) or not doorless))
+        doors, lying = self._doors()
+        grafts = tuple(self._grafts(lying))
         folders = self._folders()
         files = {
             path: new
@@ -147,14 +148,14 @@ class _Relink:
         needs = self._needs.get(requirer, ())
         return [need.place for need in needs if need.outcome == "graft"]
 
-    def _reaching(self) -> frozenset[str]:
-        """The members that need a graft or a DLL that nothing leads to, maybe through others."""
+    def _reaching(self, *outcomes: Outcome) -> frozenset[str]:
+        """The members that have needs with one of these outcomes, maybe through others."""
         users: dict[str, set[str]] = {}
         found: set[str] = set()
         for need in self._case.closure.needs:
             if need.outcome in {"inside", "loose", "graft"}:
                 users.setdefault(need.place, set()).add(need.requirer)
-            if need.outcome in {"graft", "loose", "sibling"}:
+            if need.outcome in outcomes:
                 found.add(need.requirer)
         waiting = list(found)
         while waiting:
@@ -164,24 +165,55 @@ class _Relink:
                     waiting.append(user)
         return frozenset(found & self._members.keys())
 
-    def _doors(self) -> tuple[set[str], set[str]]:
-        """The modules that are to register folders, and folders of binaries that have none.
+    def _doors(self) -> tuple[set[str], Mapping[str, set[str]]]:
+        """The modules that are to register folders, and the grafts that go into each folder.
 
         A program runs in a process of its own, so that no module can speak for it.
         """
-        if self._beside is not None:
-            return set(), set()
         places = {installed(name): name for name in self._case.names}
+        grafts, loose = self._reaching("graft"), self._reaching("loose")
+        lying: dict[str, set[str]] = {}
+        if self._beside is not None:
+            lying, grafts = {self._beside: {*self._case.closure.grafts}}, frozenset()
         doors: set[str] = set()
-        doorless: set[str] = set()
-        for path in self._reaching():
-            is_program = self._members[path].kind == "executable"
-            door = None if is_program else self._door(installed(path), places)
-            if door is None:
-                doorless.add(posixpath.dirname(installed(path)))
-            else:
+        hidden: list[str] = []
+        for path in sorted(grafts | loose | self._reaching("sibling")):
+            door = None if self._is_program(path) else self._door(installed(path), places)
+            if door is not None:
                 doors.add(door)
-        return doors, doorless
+            elif path in loose:
+                hidden.append(path)
+            if path in grafts:
+                folder = posixpath.dirname(installed(path)) if door is None else self._libs
+                lying.setdefault(folder, set()).update(self._taken_by(path))
+        # Who starts a program may hand it the folders that a module registers, where one does.
+        self._refuse([path for path in hidden if not (doors and self._is_program(path))])
+        return doors, lying
+
+    def _is_program(self, path: str) -> bool:
+        return self._members[path].kind == "executable"
+
+    def _taken_by(self, member: str) -> set[str]:
+        """The grafts that a member needs, maybe through others."""
+        waiting, seen = [member], {member}
+        while waiting:
+            for need in self._needs.get(waiting.pop(), ()):
+                if need.outcome in {"inside", "loose", "graft"} and need.place not in seen:
+                    seen.add(need.place)
+                    waiting.append(need.place)
+        return seen.intersection(self._case.closure.grafts)
+
+    def _refuse(self, hidden: Iterable[str]) -> None:
+        """Nobody can lead these to DLLs of the wheel that lie in other folders."""
+        faults = [f"{path}: no package can register a folder for it" for path in hidden]
+        if faults:
+            loose = self._case.closure.of("loose")
+            places = dict.fromkeys(need.place for need in loose)
+            raise BuilderError(
+                f"{len(faults)} need DLLs of the wheel that they cannot find",
+                faults=[*faults, f"the DLLs: {', '.join(places)}"],
+                hint="put the DLLs beside them, give their package an `__init__.py`, or `--exclude` them",
+            )
 
     def _door(self, path: str, places: Mapping[str, str]) -> str | None:
         """The first module that is imported on the way to a path."""
@@ -202,23 +234,21 @@ class _Relink:
             for sibling in self._case.siblings
             if any(fnmatchcase(name, glob.lower()) for name in names for glob in sibling.libraries)
         }
-        own = (self._libs,) if closure.grafts else ()
+        own = (self._libs,) if closure.grafts and self._beside is None else ()
         return (*own, *sorted(loose), *sorted(siblings))
 
-    def _grafts(self, doorless: set[str], *, at_home: bool) -> Iterator[Grafted]:
+    def _grafts(self, lying: Mapping[str, set[str]]) -> Iterator[Grafted]:
         """Every graft in its folder, and again beside the binaries that no module speaks for."""
         closure = self._case.closure
         first = {need.place: need.name for need in reversed(closure.of("graft"))}
         there = {installed(name) for name in self._case.names}
-        home = self._libs if self._beside is None else self._beside
-        folders = ((home,) if at_home else ()) + tuple(sorted(doorless))
-        for folder in sorted(doorless):
+        for folder in sorted(lying.keys() - {self._libs, self._beside}):
             self._notes.append(
                 f"{folder or 'the top of the wheel'}: no package can register a folder for the "
                 "binaries there, so the grafts lie beside them"
             )
-        for source in closure.grafts:
-            for folder in folders:
+        for folder in sorted(lying, key=lambda one: (one != self._libs, one)):
+            for source in sorted(lying[folder]):
                 # A name with a digest that is there already stands for this very file.
                 path = f"{folder}/{self._names[source]}" if folder else self._names[source]
                 digest = self._case.digests[source]

@@ -30,6 +30,10 @@ from builder.stage.workbench import (
 __all__ = ["CoreJob", "build_core", "plan_core"]
 
 _FORMAT = 1
+_ABI_FLAGS = {
+    "cxx11": "-D_GLIBCXX_USE_CXX11_ABI=1",
+    "precxx11": "-D_GLIBCXX_USE_CXX11_ABI=0",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,8 @@ def plan_core(spec: BuildSpec, source: SourceTree, bench: Workbench) -> CoreJob 
         "tools": list(tools),
         "system": system.installed(stage.system, bench.machine, bench.processes),
     }
+    if flags := _ABI_FLAGS.get(spec.target.abi):
+        parts["flags"] = flags
     return CoreJob(spec, stage, source, InputKey("core", parts), _steps(stage, values), tools)
 
 
@@ -118,6 +124,14 @@ def _steps(stage: CoreStage, values: Mapping[str, str]) -> tuple[Step, ...]:
     )
 
 
+def _with_abi(declared: Mapping[str, str], abi: str) -> Mapping[str, str]:
+    """The declared environment with what makes the compiler use a C++ ABI; CMake reads it, too."""
+    if abi not in _ABI_FLAGS:
+        return declared
+    flags = (declared.get("CXXFLAGS", ""), _ABI_FLAGS[abi])
+    return {**declared, "CXXFLAGS": " ".join(filter(None, flags))}
+
+
 def _compile(job: CoreJob, bench: Workbench, workspace: Workspace) -> dict[str, object]:
     started = time.monotonic()
     values = {
@@ -143,7 +157,7 @@ def _compile(job: CoreJob, bench: Workbench, workspace: Workspace) -> dict[str, 
         store=bench.store.root,
         epoch=job.source.epoch,
     )
-    declared = expand_all(job.stage.environment, values)
+    declared = _with_abi(expand_all(job.stage.environment, values), job.spec.target.abi)
     variables = stage_environment(workspace, bench.machine, shims, toolbox.path, declared)
     for step in _steps(job.stage, values):
         run_step(bench, workspace, step, variables, job.title)

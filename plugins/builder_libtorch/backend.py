@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
+from builder.archive.content import MANIFEST
 from builder.archive.deflate import codecs
 from builder.backend import Package, Tools, Trees
 from builder.config.plan import Step
@@ -17,7 +18,7 @@ from builder.stage.tree import Tree
 from builder_libtorch.bundle import Wants, grafts_of, outside_of, system_for
 from builder_libtorch.consume import Trial, tried
 from builder_libtorch.debug import objcopy_version
-from builder_libtorch.package import MANIFEST, Order, package_tree, package_wheel
+from builder_libtorch.package import Order, package_tree, package_wheel
 from builder_libtorch.parts import from_tree
 
 __all__ = ["Libtorch"]

@@ -168,26 +168,15 @@ def _with_wrong_abi(desk: Desk, consumer: Consumer, source: Path) -> Trial:
     """The program must not even link when its strings are laid out otherwise."""
     if source.suffix == ".c":
         return _skipped("a C program has no C++ ABI")
-    offering = next(
-        (
-            item.path
-            for item in desk.libraries("*.so", "*.so.*", "*.a")
-            if offers_strings(desk.root / item.path)
-        ),
-        "",
-    )
+    other = "cxx11" if desk.target.abi == "precxx11" else "precxx11"
+    if _compiled(desk, consumer, source, desk.scratch / "wrong", _abi_flags(other)):
+        return Trial("")
+    libraries = (item.path for item in desk.libraries("*.so", "*.so.*", "*.a"))
+    offering = next((path for path in libraries if offers_strings(desk.root / path)), "")
     if not offering:
         return _skipped("no library offers a function that takes or gives a std::string")
-    other = "cxx11" if desk.target.abi == "precxx11" else "precxx11"
-    fault = _compiled(desk, consumer, source, desk.scratch / "wrong", _abi_flags(other))
-    if fault:
-        return Trial("")
-    return Trial(
-        "",
-        (
-            f"{consumer.source}: builds with the wrong C++ ABI too; call what {offering} has for std::string",
-        ),
-    )
+    what = f"builds with the wrong C++ ABI too; call what {offering} has for std::string"
+    return Trial("", (f"{consumer.source}: {what}",))
 
 
 def _loaded(desk: Desk) -> Trial:

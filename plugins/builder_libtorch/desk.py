@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import posixpath
+import re
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ _WINDOW: Final = 1 << 20
 _LARGEST: Final = 64 << 30
 _RUNTIMES: Final = ("libgomp.so.*", "libomp.so*", "libiomp5.so", "libquadmath.so.*")
 """What the compiler of a static archive's user brings along by itself."""
+_TELLS: Final = re.compile(r"error\b|undefined reference", re.IGNORECASE)
 _ALWAYS: Final = ("linux-vdso.so.1", "linux-gate.so.1")
 
 
@@ -117,7 +119,7 @@ def _ending(done: Completed) -> str:
         for line in (*done.last_lines, *done.stdout.splitlines()[-_SHOWN:])
         if line.strip()
     ]
-    first = next((at for at, line in enumerate(lines) if "error" in line.lower()), -_SHOWN)
+    first = next((at for at, line in enumerate(lines) if _TELLS.search(line)), -_SHOWN)
     how = (
         f"not within {done.command.timeout:g} s"
         if done.timed_out

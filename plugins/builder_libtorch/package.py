@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from builder.archive.content import Content, Item
+from builder.archive.content import MANIFEST, Content, Item
 from builder.archive.record import Row
 from builder.archive.tally import Tally
 from builder.archive.tar_write import TarItem, write_tar
@@ -48,10 +48,8 @@ from builder_libtorch.parts import (
 from builder_libtorch.prove import Proof, refuse_if_unsound
 from builder_libtorch.relocate import relocated
 
-__all__ = ["MANIFEST", "Order", "build_folders", "package_tree", "package_wheel"]
+__all__ = ["Order", "build_folders", "package_tree", "package_wheel"]
 
-MANIFEST = "build-content.json"
-"""The content manifest in the top folder of every archive."""
 _LEVEL = 6
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _FORMATS = {"linux": "elf", "macos": "macho", "windows": "pe"}
@@ -136,13 +134,12 @@ def package_wheel(wheel: Path, order: Order, out: Path, tools: Tools) -> Package
     What it needs is taken from the wheel alone, never from this machine.
     """
     name = WheelName.parse(wheel.name)
-    stamp = _stamp(wheel)
     with _desk(tools) as work, Zip(wheel) as archive:
         parts = from_wheel(archive, order.archive, work / "parts")
         search = outside_of_wheel(archive, order.archive, work / "outside")
         release = _release(archive, order, name.version)
         system = system_for(order.target)
-        case = _Case(order, release, name.version, system, search, work, tools, (), stamp)
+        case = _Case(order, release, name.version, system, search, work, tools, ())
         return case.package(parts, archive, out)
 
 
@@ -155,7 +152,7 @@ def build_folders(tree: Tree) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """One archive in the making. `version` is that of its name, `stamp` that of the wheel."""
+    """One archive in the making. `version` is that of its name."""
 
     order: Order
     release: Release
@@ -165,7 +162,6 @@ class _Case:
     work: Path
     tools: Tools
     roots: tuple[str, ...]
-    stamp: tuple[int, ...] = ()
 
     def package(self, given: tuple[Part, ...], source: Zip | None, out: Path) -> Package:
         """The way of every archive; `source` is the wheel that unchanged parts are copied from."""
@@ -191,8 +187,12 @@ class _Case:
             rows = self._packed((*parts, Part(MANIFEST, bytes(content))), source, box / name)
             proof = Proof(content, MANIFEST, order.top, self.system, self.work, rows)
             refuse_if_unsound(box / name, proof)
-            if source is not None:
-                _refuse_if_changed(source.path, self.stamp)
+            if source is not None and source.has_changed():
+                # What is kept packed is not digested again.
+                raise BuilderError(
+                    f"`{source.path}` changed while it was packed",
+                    hint="run the same command again when nothing writes there",
+                )
         facts: dict[str, object] = {
             "grafted": [graft.to_json() for graft in done.grafts],
             "host": list(done.host),
@@ -289,23 +289,6 @@ def _release(wheel: Zip, order: Order, version: str) -> Release:
             hint="name the project's version file in `archive.version` of the recipe",
         )
     return read_release(wheel.read(entry), name)
-
-
-def _stamp(file: Path) -> tuple[int, ...]:
-    """What changes whenever somebody writes to a file; nothing for one that is not there."""
-    with contextlib.suppress(OSError):
-        found = file.stat()
-        return (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
-    return ()
-
-
-def _refuse_if_changed(wheel: Path, stamp: tuple[int, ...]) -> None:
-    """What is kept packed is not digested again, so that nobody may have written there."""
-    if _stamp(wheel) != stamp:
-        raise BuilderError(
-            f"`{wheel}` changed while it was packed",
-            hint="run the same command again when nothing writes there",
-        )
 
 
 @contextlib.contextmanager

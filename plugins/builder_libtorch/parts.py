@@ -103,11 +103,11 @@ def outside_of_wheel(wheel: Zip, archive: CppArchive, folder: Path) -> tuple[Pat
 
 
 def linked_copies(parts: Iterable[Part]) -> tuple[Part, ...]:
-    """The parts with equal libraries of one folder as links to the one with the longest name."""
+    """The parts with equal libraries or tools of one folder as links to that of the longest name."""
     together = tuple(parts)
     groups: dict[tuple[str, str], list[Part]] = {}
     for part in together:
-        if not part.link and part.sha256 and role_of(part.path) == "library":
+        if not part.link and part.sha256 and role_of(part.path) in {"library", "tool"}:
             groups.setdefault((posixpath.dirname(part.path), part.sha256), []).append(part)
     links: dict[str, Part] = {}
     for group in groups.values():

@@ -9,9 +9,8 @@ from __future__ import annotations
 import posixpath
 import re
 
-__all__ = ["leaks", "relocated"]
+__all__ = ["relocated"]
 
-_LARGEST = 16 << 20
 _SCRIPT_LINE = re.compile(rb"^(prefix|PREFIX)=(.*)$", re.MULTILINE)
 _PKG_LINE = re.compile(rb"^prefix\s*=.*$", re.MULTILINE)
 _ENDS = rb"(?![A-Za-z0-9_.-])"
@@ -24,7 +23,7 @@ def relocated(path: str, content: bytes, prefix: str) -> bytes:
     `path` is relative to the prefix. A file that does not name the prefix comes back as it is.
     """
     name = posixpath.basename(path)
-    if prefix.encode() not in content or b"\0" in content[:4096] or len(content) > _LARGEST:
+    if prefix.encode() not in content or b"\0" in content[:4096]:
         return content
     if name.endswith(".cmake"):
         return _cmake(path, content, prefix.encode())
@@ -33,21 +32,6 @@ def relocated(path: str, content: bytes, prefix: str) -> bytes:
     if name.endswith("-config") and content.startswith(b"#!"):
         return _script(path, content, prefix.encode())
     return content
-
-
-def leaks(path: str, content: bytes, roots: tuple[str, ...]) -> tuple[str, ...]:
-    """Every line of a text, or every place of a binary, that names one of the build folders."""
-    found: list[str] = []
-    for root in roots:
-        place = content.find(root.encode())
-        if place < 0:
-            continue
-        if b"\0" in content[:4096]:
-            found.append(f"{path}: names `{root}` at byte {place}")
-        else:
-            line = content.count(b"\n", 0, place) + 1
-            found.append(f"{path}:{line}: names `{root}`")
-    return tuple(found)
 
 
 def _up(path: str) -> str:

@@ -1,11 +1,23 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from builder.archive.content import Content, Item, Role, compare, role_of
+from builder.archive.content import (
+    MANIFEST,
+    Content,
+    Item,
+    Role,
+    compare,
+    is_loss,
+    read_content,
+    role_of,
+)
+from builder.archive.tar_write import TarItem, write_tar
 from builder.errors import UsageError
 
 LIBRARY = Item("lib/libx.so.1", "library", 100, "a" * 64, exports=12)
@@ -98,3 +110,39 @@ def test_a_comparison_says_what_a_user_loses_or_gets(new: Content, lines: tuple[
 def test_what_is_no_manifest_is_refused_by_name(text: bytes) -> None:
     with pytest.raises(UsageError, match=r"`old\.json` is no content manifest"):
         Content.parse(text, "old.json")
+
+
+def test_a_manifest_is_read_from_beside_an_archive_and_from_inside(tmp_path: Path) -> None:
+    beside, packed, tarred = tmp_path / "x.json", tmp_path / "x.zip", tmp_path / "x.tar.zst"
+    beside.write_bytes(bytes(OLD))
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("x/include/x.h", b"")
+        archive.writestr(f"x/{MANIFEST}", bytes(OLD))
+    write_tar([TarItem("x/a", b"1"), TarItem(f"x/{MANIFEST}", bytes(OLD))], tarred, epoch=0)
+
+    assert [read_content(path) for path in (beside, packed, tarred)] == [OLD, OLD, OLD]
+
+
+@pytest.mark.parametrize("name", ["other.zip", "none.json", "bad.json"])
+def test_without_a_manifest_there_is_one_error(tmp_path: Path, name: str) -> None:
+    (tmp_path / "bad.json").write_bytes(b"[")
+    with zipfile.ZipFile(tmp_path / "other.zip", "w") as archive:
+        archive.writestr(f"x/y/{MANIFEST}", bytes(OLD))
+
+    with pytest.raises(UsageError, match=r"manifest|cannot be read") as caught:
+        read_content(tmp_path / name)
+
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        ("lib/x.so: is new (library)", False),
+        ("lib/x.so: is gone (library)", True),
+        ("lib/x.so: exports 3 symbols, 1 fewer", True),
+        ("libm.so.6: is now expected on the host", True),
+    ],
+)
+def test_what_is_new_alone_is_no_loss(line: str, wanted: bool) -> None:
+    assert is_loss(line) is wanted

@@ -264,3 +264,26 @@ def test_a_damaged_wheel_is_a_named_error_or_the_same_wheel(
     # Whatever was damaged: a list of problems or the one error, and never another exception.
     with suppress(WheelError):
         assert isinstance(verify_wheel(path), tuple)
+
+
+@pytest.mark.parametrize(
+    ("folders", "fault"),
+    [
+        pytest.param({"foo/": b"", f"{INFO}/": b""}, None, id="told"),
+        pytest.param({"foo/": b"", "foo": b""}, "is not a folder", id="also a file"),
+        pytest.param({"foo/../": b""}, "traversal", id="leaves"),
+        pytest.param({"foo//": b""}, "not normal", id="not normal"),
+    ],
+)
+def test_folders_may_be_members_too(
+    tmp_path: Path, folders: dict[str, bytes], fault: str | None
+) -> None:
+    wheel = write(tmp_path, {**folders, **GOOD})
+
+    if fault is None:
+        extract(read_wheel(wheel), tmp_path / "out")
+        assert (tmp_path / "out/foo/_x.so").read_bytes() == GOOD["foo/_x.so"]
+        return
+    with pytest.raises(WheelError) as caught:
+        read_wheel(wheel)
+    assert any(fault in one for one in caught.value.faults), caught.value.faults

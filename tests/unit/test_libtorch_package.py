@@ -17,15 +17,15 @@ from typing import Any, cast
 
 import pytest
 from builder_libtorch.backend import Libtorch
-from builder_libtorch.package import MANIFEST, Order, package_tree, package_wheel
+from builder_libtorch.package import Order, package_tree, package_wheel
 
-from builder.archive.content import Content
+from builder.archive.content import MANIFEST, Content
 from builder.archive.tar import read_tar
 from builder.archive.tar_source import open_source
 from builder.backend import Package, Tools, Trees
 from builder.binary import read
 from builder.config.machine import Machine
-from builder.config.recipe import Archive, Bundle, CppArchive, Folder, Recipe
+from builder.config.recipe import Archive, Bundle, CppArchive, Folder, Recipe, Source
 from builder.config.spec import BuildSpec
 from builder.config.target import Target
 from builder.config.toolchain import Toolchain
@@ -472,7 +472,7 @@ def test_a_wheel_that_does_not_fit_is_one_error(
 
 
 @contextmanager
-def busy(work: Callable[[int], None]) -> Iterator[None]:
+def busy(work: Callable[[int], object]) -> Iterator[None]:
     """Something else that is done over and over meanwhile, with a number that grows."""
     ended = threading.Event()
 
@@ -497,7 +497,7 @@ def test_a_file_that_changes_while_it_is_packed_is_one_error(
 
     with (
         (made.root / "include/big.h").open("r+b", buffering=0) as file,
-        busy(lambda number: os.pwrite(file.fileno(), number.to_bytes(8, "big"), 100) and None),
+        busy(lambda number: os.pwrite(file.fileno(), number.to_bytes(8, "big"), 100)),
         pytest.raises(BuilderError, match="is not sound") as caught,
     ):
         package_tree(made, order(), tmp_path / "out", tools)
@@ -539,9 +539,11 @@ def test_the_identity_says_what_the_recipe_says(
 @pytest.mark.parametrize("given", ["wheel", "nothing"])
 def test_the_source_may_be_a_finished_wheel(tools: Tools, tmp_path: Path, given: str) -> None:
     made = wheel(tmp_path, {"lib/liba.so": elf(), "x.py": b""}, "linux_x86_64")
-    source = {"wheel": Archive(str(made), "a" * 64), "nothing": Folder(tmp_path)}[given]
+    sources: Mapping[str, Source] = {
+        "wheel": Archive(str(made), "a" * 64), "nothing": Folder(tmp_path),
+    }  # fmt: skip
     bare = spec()
-    wanted = replace(bare, recipe=replace(bare.recipe, source=source), version="")
+    wanted = replace(bare, recipe=replace(bare.recipe, source=sources[given]), version="")
 
     if given == "wheel":
         package = Libtorch().package(wanted, Trees(None, None), tmp_path / "out", tools)

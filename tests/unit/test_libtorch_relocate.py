@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from builder_libtorch.relocate import leaks, relocated
+from builder_libtorch.relocate import relocated
 
 PREFIX = "/build/x/content"
 CMAKE = f"""\
@@ -78,16 +78,3 @@ def test_a_script_runs_where_it_was_moved_to(tmp_path: Path) -> None:
     script.chmod(0o755)
     said = subprocess.run([str(script)], capture_output=True, text=True, check=True)
     assert said.stdout == f"{tmp_path}/a b/lib {tmp_path}/a b/include\n"
-
-
-@pytest.mark.parametrize(
-    ("content", "wanted"),
-    [
-        (b"nothing", ()),
-        (b"a\nb /build/x\n", ("f:2: names `/build`",)),
-        (b"\0\0/build", ("f: names `/build` at byte 2",)),
-        (b"/home/me /build", ("f:1: names `/build`", "f:1: names `/home/me`")),
-    ],
-)
-def test_what_names_a_build_folder_is_reported(content: bytes, wanted: tuple[str, ...]) -> None:
-    assert leaks("f", content, ("/build", "/home/me")) == wanted

@@ -12,6 +12,7 @@ import pytest
 
 from builder.archive import record
 from builder.archive.record import Row
+from builder.archive.tally import Tally
 from builder.archive.wheel import read_wheel, verify_wheel
 from builder.archive.zip import pack
 from builder.archive.zip_read import Zip
@@ -27,6 +28,7 @@ from builder.relink.verify import Proof, refuse_if_unsound
 from tests.data.make_elf import Elf, assemble
 
 EPOCH = 1_700_000_000
+DATA = bytes(range(256)) * 4000
 
 
 def elf(*needed: str, glibc: str = "2.2.5", symbols: int = 1, **more: Any) -> bytes:
@@ -289,3 +291,48 @@ def test_a_broken_promise_is_told_and_leaves_nothing(
 
     assert any(problem in fault for fault in caught.value.faults), caught.value.faults
     assert list(work.root.glob("out/*")) == []
+
+
+def sizes(path: Path) -> dict[str, int]:
+    with Zip(path) as archive:
+        return {entry.name: entry.size for entry in archive.entries}
+
+
+TEXTS = ("METADATA", "WHEEL", "RECORD")
+
+
+def test_a_wheel_that_needs_nothing_costs_one_look(work: Work) -> None:
+    wheel = work.wheel({"p/x.so": elf(), "p/data.py": DATA}, "manylinux_2_5_x86_64")
+    of = sizes(wheel)
+
+    made = work.repair(wheel)
+
+    metadata, info, rows = (of[f"w-1.dist-info/{name}"] for name in TEXTS)
+    # To be judged, to be told from binaries, and what may have to be written anew.
+    texts = 2 * (metadata + info + rows) + metadata + info
+    assert made.work == Tally(inflated=of["p/x.so"] + texts)
+    assert made.path.samefile(wheel)
+
+
+def test_what_does_not_change_is_only_copied(work: Work) -> None:
+    library = work.library("liba.so.1")
+    wheel = work.wheel({"p/x.so": elf("liba.so.1"), "p/data.py": DATA})
+
+    made = work.repair(wheel)
+
+    before, after = sizes(wheel), sizes(made.path)
+    kept = ("p/data.py", "w-1.dist-info/METADATA")
+    new = sum(size for name, size in after.items() if name not in kept)
+    metadata, info, rows = (before[f"w-1.dist-info/{name}"] for name in TEXTS)
+    looked = 2 * before["p/x.so"] + 2 * (metadata + info + rows) + metadata + info
+    proven = sum(after[path] for path in ("p/x.so", made.grafts[0].path))
+    proven += sum(after[f"w-1.dist-info/{name}"] for name in TEXTS)
+    with Zip(wheel) as archive:
+        ends = dict(zip(archive.entries, archive.ends(archive.entries), strict=True))
+        copied = sum(end - entry.offset for entry, end in ends.items() if entry.name in kept)
+    assert made.work == Tally(
+        inflated=looked + new + proven,
+        deflated=new,
+        copied=copied,
+        hashed=library.stat().st_size + new,
+    )

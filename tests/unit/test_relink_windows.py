@@ -9,6 +9,7 @@ import pytest
 
 from builder.binary import Binary, Edit
 from builder.config.recipe import Sibling
+from builder.errors import BuilderError
 from builder.relink.closure import Rules
 from builder.relink.dll_folders import Registered
 from builder.relink.system import Relinked, Relinking
@@ -183,6 +184,30 @@ class TestWhoRegisters:
         assert placed(found) == [f"{folder}{self.GRAFT}"]
         assert found.files == {}
         assert "lie beside them" in found.notes[0]
+
+    def test_only_those_who_need_a_graft_have_it_beside_them(self) -> None:
+        members = {"x.pyd": dll("a.dll"), "n/y.pyd": dll("b.dll")}
+
+        found = relink(members, {**self.FILES, "/dlls/b.dll": dll()}, texts={})
+
+        assert placed(found) == [self.GRAFT, f"n/b-{'b' * 32}.dll"]
+
+    def test_a_program_that_cannot_find_a_dll_of_the_wheel_is_refused(self) -> None:
+        program = replace(dll("a.dll"), kind="executable")
+
+        with pytest.raises(BuilderError, match="DLLs of the wheel that they cannot find") as caught:
+            relink({"p/bin/x.exe": program, "p/lib/a.dll": dll()})
+
+        assert caught.value.faults == (
+            "p/bin/x.exe: no package can register a folder for it",
+            "the DLLs: p/lib/a.dll",
+        )
+
+    def test_a_program_may_be_started_with_a_folder_that_a_module_registers(self) -> None:
+        program = replace(dll("a.dll"), kind="executable")
+        members = {"p/bin/x.exe": program, "p/x.pyd": dll("a.dll"), "p/lib/a.dll": dll()}
+
+        assert b"'p/lib'," in relink(members).files["p/__init__.py"]
 
     def test_a_program_has_its_own_copies(self) -> None:
         program = replace(dll("a.dll"), kind="executable")

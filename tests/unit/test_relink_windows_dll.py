@@ -173,7 +173,7 @@ def test_the_data_is_sound() -> None:
 
 
 class TestRegistered:
-    MEMBERS = ("p/x.pyd", "p/lib/a.dll", "q.libs/b.dll")
+    MEMBERS = ("p/x.pyd", "p/lib/a.dll", "q/sub/y.pyd", "q.libs/b.dll")
 
     @pytest.mark.parametrize(
         ("path", "code", "expected"),
@@ -202,6 +202,9 @@ class TestRegistered:
             pytest.param("p/__init__.py", "ctypes.CDLL('lib')", (), id="no call"),
             pytest.param(
                 "p/__init__.py", "os.add_dll_directory(os.environ['HOME'])", (), id="elsewhere"
+            ),
+            pytest.param(
+                "q/sub/__init__.py", "add_dll_directory('q.libs')", ("q.libs",), id="to a module"
             ),
             pytest.param("p/deep/mod.py", "os.add_dll_directory('lib')", (), id="not on the way"),
         ],
