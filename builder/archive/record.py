@@ -16,10 +16,8 @@ from builder.errors import BuilderError
 __all__ = [
     "RecordError",
     "Row",
-    "carry",
     "compare",
     "encode_digest",
-    "lies",
     "parse",
     "render",
     "row_of",
@@ -113,46 +111,6 @@ def compare(text: str, found: Mapping[str, Row], itself: str) -> tuple[str, ...]
     """
     sizes = {path: row.size for path, row in found.items()}
     digests = {path: row.digest for path, row in found.items()}
-    return _compared(text, sizes, digests, itself)
-
-
-def lies(text: str, sizes: Mapping[str, int], itself: str) -> tuple[str, ...]:
-    """The same without digests: everything that the directory of a zip gives away for nothing."""
-    return _compared(text, sizes, {}, itself)
-
-
-def carry(
-    text: str,
-    fresh: Mapping[str, Row],
-    itself: str,
-    *,
-    gone: Collection[str] = (),
-    moved: Mapping[str, str] | None = None,
-) -> str:
-    """The text of a RECORD after some files changed: all other lines stay as they are.
-
-    `fresh` are the rows of what is new or other than before, `gone` the paths of what is not there
-    any more, `moved` new paths by old ones. A signature is gone in any case: it cannot be right any
-    more. New files come behind the old ones, sorted, `itself` last. Raises `RecordError`.
-    """
-    places = moved or {}
-    left_out = {itself, *_signed(itself)}
-    lines: list[str] = []
-    done: set[str] = set()
-    for old, digest, size in _table(text):
-        path = places.get(old, old)
-        if path in left_out or path in done or old in gone:
-            continue
-        done.add(path)
-        row = fresh.get(path)
-        lines.append(f"{_quoted(path)},{digest},{size}" if row is None else _line(row))
-    new = sorted(fresh.keys() - done - left_out)
-    return "\n".join((*lines, *(_line(fresh[path]) for path in new), _line(Row(itself)), ""))
-
-
-def _compared(
-    text: str, sizes: Mapping[str, int | None], digests: Mapping[str, str], itself: str
-) -> tuple[str, ...]:
     try:
         table = _table(text)
     except RecordError as error:

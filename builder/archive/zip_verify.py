@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from builder.archive.zip_format import Packed
 from builder.archive.zip_read import Zip, ZipError
 from builder.errors import BuilderError
 
-__all__ = ["Planned", "read_back", "verify_written"]
+__all__ = ["Planned", "read_back", "verified"]
 
 _HELD = 1 << 20
 _WORTH_THREADS = 1 << 20
@@ -38,14 +39,15 @@ def read_back(
     return {row.path: row for row in in_order(jobs, threads if many else 1)}
 
 
-def verify_written(path: Path, planned: Sequence[Planned]) -> None:
-    """Read the directory and every header of an archive and compare them with what was planned.
+@contextmanager
+def verified(path: Path, planned: Sequence[Planned], tally: Tally) -> Iterator[Zip]:
+    """Open an archive that was written, its directory and every header compared with the plan.
 
     Members have to lie one behind the other without a gap, in the planned order, up to the
     directory. Raises `BuilderError`.
     """
     try:
-        with Zip(path) as archive:
+        with Zip(path, tally) as archive:
             found = [entry[:7] for entry in archive.entries]
             if found != list(planned):
                 pairs = zip(found, planned, strict=False)
@@ -54,6 +56,7 @@ def verify_written(path: Path, planned: Sequence[Planned]) -> None:
             ends = archive.ends(archive.entries)
             if [0, *ends] != [*archive.offsets, archive.start]:
                 raise _unsound("there is something between its members")
+            yield archive
     except ZipError as error:
         raise _unsound(error.fault) from error
 

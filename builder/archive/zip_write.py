@@ -35,7 +35,7 @@ from builder.archive.zip_items import (
     size_of,
 )
 from builder.archive.zip_read import Zip
-from builder.archive.zip_verify import verify_written
+from builder.archive.zip_verify import verified
 from builder.archive.zip_writer import Writer
 from builder.errors import BuilderError
 
@@ -65,14 +65,14 @@ def write_zip(
     level: int = 6,
     threads: int = 0,
     tally: Tally | None = None,
-    check: Callable[[Path, Mapping[str, Row]], None] | None = None,
+    check: Callable[[Zip, Mapping[str, Row]], None] | None = None,
 ) -> Mapping[str, Row]:
     """Write an archive of the items, in their order, and give back the rows of what was not kept.
 
     `stamp` is the MS-DOS time and date of what is new. `level` is 0 (store) to 9; what is no
     smaller when it is packed is stored. `threads` 0 means one per core; it never changes the bytes.
     Items that are `Late` come last. `check` may raise while the archive still has another name: it
-    gets that path, and the rows. Raises `BuilderError` when it cannot be written or does not
+    gets that archive, and the rows. Raises `BuilderError` when it cannot be written or does not
     read back; then nothing is left behind.
     """
     with _partial(target) as (path, out):
@@ -85,10 +85,9 @@ def write_zip(
         ):
             _write(writer, items, workers)
             writer.finish()
-            with _flushed(writer, out):
-                verify_written(path, writer.planned)
+            with _flushed(writer, out), verified(path, writer.planned, writer.tally) as archive:
                 if check is not None:
-                    check(path, writer.rows)
+                    check(archive, writer.rows)
     return writer.rows
 
 

@@ -52,7 +52,7 @@ def write(
     threads: int,
     tally: Tally,
     strip: Strip | None = None,
-    check: Callable[[Path, Mapping[str, Row]], None] | None = None,
+    check: Callable[[Zip, Mapping[str, Row]], None] | None = None,
 ) -> Mapping[str, Row]:
     """Write what was planned to `target`; the rows of RECORD for all that was not just copied.
 
@@ -275,10 +275,14 @@ class _Items:
     def _rows(self, rows: Mapping[str, Row]) -> bytes:
         """RECORD: what was written anew as it was written, all else as it was."""
         done = [
-            rows[path] if path in rows else replace(self._todo.rows[old], path=path)
+            rows[path] if path in rows else _called(self._todo.rows[old], path)
             for path, old in self._order.items()
         ]
         return record.render((*done, Row(self._record))).encode()
+
+
+def _called(row: Row, path: str) -> Row:
+    return row if row.path == path else replace(row, path=path)
 
 
 def _bill_of(subject: Subject, todo: Plan) -> Bill | None:

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Literal, Protocol
 
 from builder.binary import Binary
@@ -153,10 +154,17 @@ def expansions(entry: str, folder: str, binary: Binary | None = None) -> tuple[s
 
     What `$LIB` and `$PLATFORM` are is up to the machine that loads the binary.
     """
+    machine, bits = ("", 64) if binary is None else (binary.machine, binary.bits)
+    return _expansions(entry, folder, machine, bits)
+
+
+@lru_cache(maxsize=4096)
+def _expansions(entry: str, folder: str, machine: str, bits: int) -> tuple[str, ...]:
+    """The same; binaries that lie together have the same entries, and are asked for every need."""
     words = {"ORIGIN": (folder or ".",), "LIB": ("lib64", "lib"), "PLATFORM": ("",)}
-    if binary is not None:
-        multiarch = f"lib/{binary.machine}-linux-gnu"
-        words |= {"LIB": (*_LIBRARY_FOLDERS[binary.bits], multiarch), "PLATFORM": (binary.machine,)}
+    if machine:
+        multiarch = f"lib/{machine}-linux-gnu"
+        words |= {"LIB": (*_LIBRARY_FOLDERS[bits], multiarch), "PLATFORM": (machine,)}
     texts = [entry]
     while any(_TOKEN.search(text) for text in texts):
         texts = [

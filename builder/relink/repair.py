@@ -270,19 +270,17 @@ def _finished(case: _Case, subject: Subject, todo: Plan, out: Path) -> Path:
 
 
 def _prove(
-    case: _Case, subject: Subject, todo: Plan, called: str, path: Path, rows: Mapping[str, Row]
+    case: _Case, subject: Subject, todo: Plan, called: str, archive: Zip, rows: Mapping[str, Row]
 ) -> None:
-    """Raise `BuilderError` unless the wheel that was written to a path is what was planned."""
+    """Raise `BuilderError` unless the wheel that was written is what was planned."""
     if case.archive.has_changed():
         raise BuilderError(
             f"`{case.wheel.path}` changed while it was read",
             hint="run the same command again when nothing writes to it",
         )
-    with Zip(path, case.tally) as archive:
-        name = subject.system.name
-        system = case.system(name, archive, todo.binaries, todo.name.platforms)
-        wheel, entries = judge(archive, called=called), case.members.entries
-        refuse_if_unsound(Proof(archive, wheel, system, todo, rows, entries))
+    system = case.system(subject.system.name, archive, todo.binaries, todo.name.platforms)
+    wheel, entries = judge(archive, called=called), case.members.entries
+    refuse_if_unsound(Proof(archive, wheel, system, todo, rows, entries))
 
 
 def _grafted(given: Path, made: Path) -> tuple[Grafted, ...]:

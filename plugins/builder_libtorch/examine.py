@@ -25,7 +25,7 @@ _WINDOW = 1 << 20
 _TEXT = 4096
 _HEAD = 8
 _AR = b"!<arch>\n"
-_STRINGS = re.compile(rb"_ZN?K?(?!K?St)[A-Za-z0-9_]*(B5cxx11|__cxx11)")
+_STRINGS = re.compile(rb"_Z(?!N?K?St)[A-Za-z0-9_]*(B5cxx11|__cxx11)")
 _MEMBER = struct.Struct("16s12s6s6s8s10s2s")
 
 
@@ -126,8 +126,8 @@ class _Scan:
         self._offset += len(window)
 
     def found(self) -> Iterator[str]:
-        """One line for each root that is named."""
-        for root, (place, lines) in self._places.items():
+        """One line for each root that is named, in the order of their places."""
+        for root, (place, lines) in sorted(self._places.items(), key=lambda found: found[1]):
             where = f":{lines + 1}:" if self._is_text else ":"
             what = f"names `{root}`" if self._is_text else f"names `{root}` at byte {place}"
             yield f"{self._path}{where} {what}"

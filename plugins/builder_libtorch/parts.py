@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import posixpath
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +22,7 @@ __all__ = ["Part", "from_tree", "from_wheel", "linked_copies", "outside_of_wheel
 
 _HEAD = 8
 _WINDOW = 1 << 20
+_SMALL = 64 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,13 +138,26 @@ def _followed(part: Part, parts: Mapping[str, Part]) -> Part:
 
 
 def _unpacked(wheel: Zip, entry: Entry, path: str, file: Path) -> Part:
+    """A member: small texts in memory, all else in a file."""
     digest = hashlib.sha256()
+    may_run = bool(entry.mode & 0o111)
+    content: bytes | Path = file
+    if entry.size <= _SMALL and looks_like((raw := wheel.read(entry))[:_HEAD]) is None:
+        digest.update(raw)
+        content = raw
+    else:
+        _written(wheel, entry, file, digest.update)
+    return Part(path, content, may_run, entry=entry, sha256=digest.hexdigest())
+
+
+def _written(wheel: Zip, entry: Entry, file: Path, also: Callable[[memoryview], None]) -> None:
+    """Write a member to a file, and give every window of it to another one as well."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("xb") as out:
 
             def take(window: memoryview) -> None:
-                digest.update(window)
+                also(window)
                 out.write(window)
 
             if entry.size > _WINDOW:
@@ -157,5 +171,3 @@ def _unpacked(wheel: Zip, entry: Entry, path: str, file: Path) -> Part:
             f"`{file}` cannot be written: {error.strerror or error}",
             hint="free space or choose another temporary folder",
         ) from error
-    may_run = bool(entry.mode & 0o111)
-    return Part(path, file, may_run, entry=entry, sha256=digest.hexdigest())
