@@ -6,7 +6,7 @@ Format: the specification "Recording installed projects".
 from __future__ import annotations
 
 from binascii import b2a_base64
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 

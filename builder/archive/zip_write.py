@@ -17,7 +17,7 @@ from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Final, NamedTuple, Self, TypeVar
 
-from builder.archive.deflate import deflate
+from builder.archive.deflate import Piece, deflate
 from builder.archive.file import File
 from builder.archive.record import Row
 from builder.archive.tally import Tally
@@ -41,6 +41,8 @@ from builder.errors import BuilderError
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
+
+    from builder.archive.spool import Digest
 
 __all__ = ["Change", "Item", "Keep", "Late", "Link", "Put", "write_zip"]
 
@@ -132,7 +134,11 @@ def _begun(writer: Writer, step: list[Entry] | _Now, workers: _Workers) -> _Read
     size = size_of(step)
     if isinstance(step, Change) and _splices(writer, step):
         hashing = step.digest or workers.begin(partial(step.raw.digest, writer.tally), size)
-        return _Ready(partial(writer.splice, step, hashing), is_big=True)
+        if size > _SMALL:
+            pieces = writer.pieces(step, writer.threads)
+            return _Ready(partial(writer.splice, step, pieces, hashing), is_big=True)
+        spliced = workers.begin(partial(_spliced, writer, step), size)
+        return _Ready(partial(_add_spliced, writer, step, spliced, hashing), held=size)
     if size > _SMALL:
         return _Ready(partial(writer.stream, step, size), is_big=True)
     packing = workers.begin(partial(_pack, writer, step), size)
@@ -205,6 +211,19 @@ def _pack(writer: Writer, item: Put | Link | Change) -> tuple[Packed, bytes]:
         if len(stream := b"".join(parts)) < len(raw):
             return replace(blank, packed=len(stream)), stream
     return replace(blank, method=STORED, packed=len(raw)), raw
+
+
+def _spliced(writer: Writer, item: Change) -> tuple[Piece, ...]:
+    return tuple(writer.pieces(item, 1))
+
+
+def _add_spliced(
+    writer: Writer,
+    item: Change,
+    spliced: Callable[[], Iterable[Piece]],
+    hashing: Callable[[], Digest],
+) -> None:
+    writer.splice(item, spliced(), hashing)
 
 
 def _add(writer: Writer, packed: Callable[[], tuple[Packed, bytes]]) -> None:

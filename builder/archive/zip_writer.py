@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Final, Self
 
 from builder.archive.copier import Copier
-from builder.archive.deflate import Copy, crc32, deflate, splice
+from builder.archive.deflate import Copy, Piece, crc32, deflate, splice
 from builder.archive.file import File
 from builder.archive.record import Row, encode_digest
 from builder.archive.spool import Digest
@@ -141,22 +141,27 @@ class Writer:
         self._fresh.append((packed, begin))
         self.note(packed, end)
 
-    def splice(self, item: Change, digest: Callable[[], Digest]) -> None:
-        """Write a member of which most packed bytes are kept; its header comes when it is hashed.
+    def pieces(self, item: Change, threads: int) -> Iterator[Piece]:
+        """The packed bytes of a member of which most are kept; any thread may ask.
 
         What `splice` gives is proven, and what it copies was inflated: nothing is read back.
         """
+        data, packed_size = self.old.packed_range(item.entry)
+        assert item.raw.blocks is not None, "decided before"
+        return splice(
+            _Shifted(self.old.file, data), packed_size, item.raw.blocks, item.raw,
+            item.old_size, item.raw.size, item.touched,
+            level=self.level, tally=self.tally, threads=threads,
+        )  # fmt: skip
+
+    def splice(self, item: Change, pieces: Iterable[Piece], digest: Callable[[], Digest]) -> None:
+        """Write a member from its pieces; its header comes when it is hashed."""
         data, packed_size = self.old.packed_range(item.entry)
         most = max(packed_size, item.raw.size)
         blank = blank_of(item, self.stamp, item.raw.size)
         blank = replace(blank, offset=self.end, big=most + (most >> 10) + _MARGIN >= MAX_32)
         begin = place = self.end + len(local_header(blank))
-        assert item.raw.blocks is not None, "decided before"
-        for piece in splice(
-            _Shifted(self.old.file, data), packed_size, item.raw.blocks, item.raw,
-            item.old_size, item.raw.size, item.touched,
-            level=self.level, tally=self.tally, threads=self.threads,
-        ):  # fmt: skip
+        for piece in pieces:
             if isinstance(piece, Copy):
                 at = data + piece.offset
                 self._copy(at, at + piece.size, place)
