@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from builder.config.machine import Machine
 from builder.config.plan import Step
@@ -13,7 +13,7 @@ from builder.config.spec import BuildSpec
 from builder.process import Processes
 from builder.stage.tree import Tree
 
-__all__ = ["Backend", "Package", "Tools", "Trees"]
+__all__ = ["Backend", "Package", "Tools", "Trees", "Trial", "Tries"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,16 @@ class Package:
     facts: Mapping[str, object]
 
 
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What came of one way to use a package; `reason` says why it was left out."""
+
+    id: str
+    problems: tuple[str, ...] = ()
+    reason: str = ""
+    seconds: float = 0.0
+
+
 class Backend(Protocol):
     """One package type. It never compiles: it takes trees and packages them.
 
@@ -70,4 +80,13 @@ class Backend(Protocol):
 
     def package(self, spec: BuildSpec, trees: Trees, out: Path, tools: Tools) -> Package:
         """Write one package into `out` and verify it. Raises `BuilderError`."""
+        ...
+
+
+@runtime_checkable
+class Tries(Protocol):
+    """A backend whose packages are no wheels, and that knows how they are used."""
+
+    def check(self, path: Path, spec: BuildSpec, tools: Tools) -> tuple[Trial, ...]:
+        """Use a package as a stranger does; what does not work is a problem. Raises `BuilderError`."""
         ...

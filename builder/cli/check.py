@@ -33,6 +33,11 @@ __all__ = ["command"]
     help="Also write the results here as JUnit XML.",
 )
 @click.option(
+    "--expect",
+    type=click.Path(path_type=Path),
+    help="Compare C++ archives with this older one, or its `.content.json`, and do nothing else.",
+)
+@click.option(
     "--list", "listed", is_flag=True, help="List the checks and what to do when one fails."
 )
 @click.option("--without-plugin", multiple=True, metavar="NAME", help="Do not use this plugin.")
@@ -44,6 +49,7 @@ def command(
     select: tuple[str, ...],
     skip: tuple[str, ...],
     junit: Path | None,
+    expect: Path | None,
     listed: bool,
     without_plugin: tuple[str, ...],
     as_json: bool,
@@ -68,7 +74,7 @@ def command(
     try:
         reports = check(
             subjects, surroundings.this_machine(environ), python=python, select=words(select),
-            skip=words(skip), extra=extra, events=display.hear,
+            skip=words(skip), extra=extra, expect=expect, events=display.hear,
         )  # fmt: skip
     finally:
         display.close()

@@ -135,6 +135,11 @@ def _by_engine(engine: Engine, wanted: Wanted, out: Path, bench: Bench) -> Repai
     """Let a program of others graft, and treat what it made as any wheel: judged and proven."""
     from builder.relink.engine import RepairJob  # noqa: PLC0415  # brings processes along
 
+    if wanted.include or wanted.placement != "libs":
+        raise UsageError(
+            f"{engine.name} can neither include libraries nor choose their place",
+            hint="leave the choice of the engine to us, or the wish",
+        )
     wheel = read_wheel(wanted.wheel)
     if system_of((), wheel.name.platforms) not in {engine.system, None}:
         raise UsageError(

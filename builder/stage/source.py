@@ -59,6 +59,8 @@ class SourceTree:
 def fetch(source: Source, store: TreeStore, machine: Machine, processes: Processes) -> SourceTree:
     """The files of a source. Only a moving git revision needs the network a second time.
 
+    A finished wheel is one file and stays packed.
+
     Raises `BuilderError` when it cannot be had or has other bytes than the recipe says.
     """
     match source:
@@ -76,6 +78,9 @@ def fetch(source: Source, store: TreeStore, machine: Machine, processes: Process
 
             root, content = _unpacked(label, source.sha256, archive, store)
             return SourceTree(root, content, source.version, _EPOCH)
+        case Archive(location=location) if location.endswith(".whl"):
+            wheel = _archive(source, store, machine)
+            return SourceTree(wheel, source.sha256, source.sha256, _EPOCH)
         case Archive():
             label = without_login(source.location)
             root, content = _unpacked(

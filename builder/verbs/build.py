@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from builder.archive.deliver import deliver
-from builder.backend import Tools, Trees
+from builder.backend import Tools, Trees, Tries
 from builder.config.machine import Machine
 from builder.config.plan import Plan
 from builder.errors import BuilderError, Interrupted
@@ -22,7 +22,7 @@ from builder.stage.python_stage import build_python
 from builder.stage.store import TreeStore, Workspace
 from builder.stage.tree import Tree
 from builder.stage.workbench import Workbench
-from builder.verbs.check import check_package
+from builder.verbs.check import check_package, try_package
 from builder.verbs.lines import (
     Line,
     covers,
@@ -293,7 +293,11 @@ def _run_check(line: Line, done: Results, bench: Workbench, plugins: Plugins, *,
     packed = done[f"package {line.name}"]
     assert isinstance(packed, Made)
     core = _tree(done, core_job(line)) if line.core and own else None
-    report = check_package(_package_file(packed.tree), line.spec, core, bench, plugins.checks())
+    path = _package_file(packed.tree)
+    if isinstance(line.backend, Tries):
+        report = try_package(path, line.spec, line.backend, bench)
+    else:
+        report = check_package(path, line.spec, core, bench, plugins.checks())
     if not report.ok:
         problems = [
             f"{result.id}: {problem}"
@@ -325,4 +329,8 @@ def _run_deliver(line: Line, later: Sequence[Line], done: Results, last: str, ou
                 f"`{_package_file(made.tree).name}` is not delivered: `{result.node}` failed on the same bytes",
                 hint="see that failure",
             )
-    return replace(made, path=deliver(_package_file(made.tree), output))
+    file = _package_file(made.tree)
+    for extra in sorted(made.tree.root.iterdir()):
+        if extra != file:  # what was written beside it: a manifest, debug information
+            deliver(extra, output)
+    return replace(made, path=deliver(file, output))

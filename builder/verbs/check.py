@@ -11,7 +11,9 @@ from pathlib import Path
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
+from builder.archive.content import Content, compare, is_loss, read_content
 from builder.archive.wheel import WheelName
+from builder.backend import Tools, Tries
 from builder.config.apply import expand
 from builder.config.machine import Machine
 from builder.config.python import Python
@@ -30,11 +32,11 @@ from smoke.catalogue import Check, choose
 from smoke.checks import CATALOGUE
 from smoke.claims import header, name_of
 from smoke.probing import open_environment
-from smoke.report import Report, Result, merged
+from smoke.report import Report, Result, Status, merged
 from smoke.runner import Request, check_artifact, check_environment, subject_of
 from smoke.subject import HOST_LIBRARIES, Core, Expectations, Installed, Subject
 
-__all__ = ["Knowledge", "check", "check_package", "newest_for"]
+__all__ = ["Knowledge", "check", "check_package", "newest_for", "try_package"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,7 @@ def check(
     select: Sequence[str] = (),
     skip: Sequence[str] = (),
     extra: Iterable[Check] = (),
+    expect: Path | None = None,
     events: Events = ignore,
     processes: Processes | None = None,
 ) -> tuple[Report, ...]:
@@ -85,9 +88,13 @@ def check(
 
     A wheel is also installed into a fresh environment of an interpreter that it is for; with
     `python` (an environment's folder or interpreter) that one is probed as it is. `python` alone is
-    a subject of its own. `extra` are checks of plugins. Raises `UsageError` for what cannot be
+    a subject of its own. `extra` are checks of plugins. With `expect`, the manifest of an older
+    archive (or that archive), nothing else is done than to compare with it. Raises `UsageError` for what cannot be
     checked, `NothingSelected` when no check is left.
     """
+    if expect is not None:
+        older = read_content(expect)
+        return tuple(_compared(path, older, expect) for path in subjects)
     chosen = choose((*CATALOGUE, *extra), select, skip)
     ready = _interpreter_of(python) if python else None
     if python and not subjects:
@@ -121,6 +128,36 @@ def check_package(
     subject = _subject(path, recipe.checks, own)
     report = check_artifact(subject, own.chosen)
     return merged(report, _in_fresh_environment(subject, spec.interpreter or bench.host, own))
+
+
+def try_package(path: Path, spec: BuildSpec, backend: Tries, bench: Workbench) -> Report:
+    """The report on a package that is no wheel, by the backend that made it."""
+    with _scratch(bench.machine) as scratch:
+        tools = Tools(
+            bench.processes, bench.machine, bench.machine.python, scratch, scratch / "log"
+        )
+        trials = backend.check(path, spec, tools)
+    results = [
+        Result(
+            trial.id,
+            "skip" if trial.reason else "fail" if trial.problems else "pass",
+            problems=trial.problems,
+            reason=trial.reason,
+            seconds=trial.seconds,
+        )
+        for trial in trials
+    ]
+    return Report(str(path), tuple(results))
+
+
+def _compared(path: Path, older: Content, expect: Path) -> Report:
+    """What users of an older archive lose with this one; what is new is no fault."""
+    lines = compare(older, read_content(path))
+    lost, remedy = tuple(filter(is_loss, lines)), f"bring it back, or stop comparing with {expect}"
+    status: Status = "fail" if lost else "pass"
+    return Report(
+        str(path), (Result("archive.expected", status, "error", lines if lost else (), "", remedy),)
+    )
 
 
 def _check_one(path: Path, checks: Checks, ready: Path | None, bench: _Bench) -> Report:

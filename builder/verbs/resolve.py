@@ -46,7 +46,7 @@ def find_recipe(request: BuildRequest, folder: Path) -> Recipe:
         return replace(recipe, source=Archive(str(path), source.file_digest(path)))
     raise UsageError(
         f"`--source {request.source}` is neither a folder nor an archive",
-        hint="give a source folder, or the file of an sdist or source archive",
+        hint="give a source folder, or the file of an sdist, a source archive or a finished wheel",
     )
 
 
@@ -128,6 +128,8 @@ def _spec(
 
 
 def _toolchain(target: Target, request: BuildRequest, bench: Workbench) -> Toolchain | BuilderError:
+    if request.source.endswith(".whl"):  # everything in it is compiled, for whatever machine
+        return Toolchain(Path("cc"), Path("c++"), "none", "none", baseline=request.baseline)
     if (target.os, target.arch) != (bench.machine.os, bench.machine.arch):
         return BuilderError(
             f"`{target}` cannot be compiled on this machine ({bench.machine.os}_{bench.machine.arch})",

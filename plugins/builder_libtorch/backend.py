@@ -9,14 +9,14 @@ from pathlib import Path
 
 from builder.archive.content import MANIFEST
 from builder.archive.deflate import codecs
-from builder.backend import Package, Tools, Trees
+from builder.backend import Package, Tools, Trees, Trial
 from builder.config.plan import Step
 from builder.config.recipe import Archive
 from builder.config.spec import BuildSpec
 from builder.errors import BuilderError
 from builder.stage.tree import Tree
 from builder_libtorch.bundle import Wants, grafts_of, outside_of, system_for
-from builder_libtorch.consume import Trial, tried
+from builder_libtorch.consume import tried
 from builder_libtorch.debug import objcopy_version
 from builder_libtorch.package import Order, package_tree, package_wheel
 from builder_libtorch.parts import from_tree

@@ -8,19 +8,18 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from builder.archive.content import Content
-from builder.backend import Tools
+from builder.backend import Tools, Trial
 from builder.config.recipe import Checks, Consumer
 from builder.errors import BuilderError
 from builder_libtorch.desk import Desk, unpacked
 from builder_libtorch.examine import offers_strings
 from builder_libtorch.layout import is_static
 
-__all__ = ["Trial", "tried"]
+__all__ = ["tried"]
 
 _COMPILERS: Final = {".c": ("cc", "gcc", "clang")}
 _CPP_COMPILERS: Final = ("c++", "g++", "clang++")
@@ -48,16 +47,6 @@ int main(int count, char **words) {
   return dl_iterate_phdr(tell, 0);
 }
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """What came of one way to use the archive; `reason` says why it was left out."""
-
-    id: str
-    problems: tuple[str, ...] = ()
-    reason: str = ""
-    seconds: float = 0.0
 
 
 def tried(

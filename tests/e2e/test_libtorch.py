@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from builder_libtorch.consume import Trial, tried
+from builder_libtorch.consume import tried
 from builder_libtorch.layout import Release
 from builder_libtorch.package import Order, package_tree, package_wheel
 
 from benchmarks import wheels
-from builder.archive.content import MANIFEST, Content, compare
+from builder.archive.content import MANIFEST, Content, compare, read_content
 from builder.archive.tar_source import open_source
 from builder.archive.unpack import unpack
-from builder.backend import Tools
+from builder.backend import Tools, Trial
 from builder.binary import looks_like, read
 from builder.cli.surroundings import environment, this_machine
 from builder.config.apply import for_target
@@ -87,6 +87,10 @@ def test_four_variants_of_sample_from_two_compiles(fresh: Builder, tools: Tools)
     assert first.document["compiler_runs"] == 2 * sources
     assert again.hits == {"core": [True] * 4, "package": [True] * 4}
     assert {path.name: path.read_bytes() for path in fresh.output.glob("*.zip")} == kept
+    counts = [made["report"]["summary"] for made in first.document["artifacts"]]
+    assert [(count["pass"], count["skip"]) for count in counts] == [(4, 0), (4, 0), (3, 1), (3, 1)]
+    beside = [path.with_name(f"{path.name.removesuffix('.zip')}.content.json") for path in archives]
+    assert [read_content(path) for path in beside] == [read_content(path) for path in archives]
     shared, without, static, _ = archives
     assert [trials(path, "sample", tools) for path in archives] == [
         NOTHING_WRONG, NOTHING_WRONG, STATIC, STATIC,
@@ -224,14 +228,29 @@ def test_libtorch_comes_out_of_the_published_wheel(
     )
 
     assert ran.code == 0, ran.err
-    assert fresh.packages == ("libtorch-shared-with-deps-2.13.0+cpu.zip",)
-    archive = fresh.output / fresh.packages[0]
+    archive = fresh.output / "libtorch-shared-with-deps-2.13.0+cpu.zip"
+    assert fresh.packages == (f"{archive.stem}.content.json", archive.name)
     assert trials(archive, "pytorch", tools) == NOTHING_WRONG
     assert content(archive).host == ()
     unpack(archive, tmp_path / "tree")
     assert (tmp_path / "tree/build-version").read_text() == "2.13.0+cpu\n"
     assert (tmp_path / "tree/build-hash").read_text().startswith("cf30153c4c131c81")
     assert _edited(wheel, archive) == {}
+
+
+@pytest.mark.heavy
+def test_a_wheel_of_another_system_needs_no_compiler(fresh: Builder) -> None:
+    wheel = wheels.fetch("torch-2.11.0-cp311-cp311-macosx_11_0_arm64.whl")
+    words = ("pytorch", "--type", "libtorch", "--variant", "shared-with-deps", "--json")
+
+    ran = fresh.build(*words, "--os", "macos", "--arch", "arm64", "--source", str(wheel))
+
+    assert ran.code == 0, ran.err
+    assert fresh.packages == (
+        "libtorch-macos-arm64-2.11.0.content.json", "libtorch-macos-arm64-2.11.0.zip",
+    )  # fmt: skip
+    (made,) = ran.document["artifacts"]
+    assert made["report"]["summary"]["skip"] == len(NOTHING_WRONG)
 
 
 @pytest.mark.heavy
