@@ -58,6 +58,10 @@ class Spooled:
         """Bytes from a place on."""
         return self.file.read(offset, size)
 
+    def windows(self) -> Iterator[bytes]:
+        """All of it in order, in pieces that are not too big."""
+        return self.file.windows(0, self.size)
+
     def append(self, content: bytes | memoryview) -> None:
         """Write more behind what is there."""
         with self._writing():
@@ -75,7 +79,7 @@ class Spooled:
 
     def digest(self, tally: Tally) -> Digest:
         """What the content is known by."""
-        return _digest(self.file.windows(0, self.size), tally)
+        return _digest(self.windows(), tally)
 
     def close(self) -> None:
         """Let the file go."""
@@ -99,9 +103,9 @@ class Spooled:
 class Held:
     """The same in memory."""
 
-    def __init__(self, content: bytes) -> None:
+    def __init__(self, content: bytes, blocks: Blocks | None = None) -> None:
         self.content = content
-        self.blocks: Blocks | None = None
+        self.blocks = blocks
 
     @property
     def size(self) -> int:
@@ -117,13 +121,17 @@ class Held:
         """Bytes from a place on."""
         return self.content[offset : offset + size]
 
+    def windows(self) -> Iterator[bytes]:
+        """All of it, in one piece."""
+        return iter((self.content,))
+
     def write(self, patch: Patch) -> None:
         """Make a patch."""
         self.content = patch.apply(self.content)
 
     def digest(self, tally: Tally) -> Digest:
         """What the content is known by."""
-        return _digest((self.content,), tally)
+        return _digest(self.windows(), tally)
 
     def close(self) -> None:
         """Let the bytes go."""

@@ -120,14 +120,13 @@ def content_of(item: Put | Link | Change) -> bytes:
     return item.content.read_bytes() if isinstance(item.content, Path) else item.content
 
 
-def windows_of(item: Put | Link | Change, size: int) -> Iterator[bytes]:
+def windows_of(item: Put | Link | Change) -> Iterator[bytes]:
     """The content in order, in pieces that are not too big unless they are in memory anyway."""
     if isinstance(item, Put) and isinstance(item.content, Path):
         with item.content.open("rb", buffering=0) as file:
             while window := file.read(WINDOW):
                 yield window
     elif isinstance(item, Change):
-        for place in range(0, size, WINDOW):
-            yield item.raw.read(place, min(WINDOW, size - place))
+        yield from item.raw.windows()
     else:
         yield content_of(item)

@@ -13,7 +13,6 @@ import zlib
 from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from types import TracebackType
 from typing import Final, NoReturn, Self
 
 from builder.archive.deflate import Blocks, DeflateError, crc32, inflate, inflate_bytes
@@ -82,12 +81,7 @@ class Zip:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -220,7 +214,10 @@ class Zip:
         self._inflate(entry, sink, blocks=False)
 
     def spool(self, entry: Entry, folder: Path, *, blocks: bool = True) -> Spooled:
-        """The content of a big member in a file that nobody sees, made in `folder`."""
+        """The content of a big member in a file that nobody sees, made in `folder`.
+
+        With `blocks`, those that it was packed in come along.
+        """
         spooled = Spooled(folder)
         try:
             spooled.blocks = self._inflate(entry, spooled.append, blocks=blocks)
@@ -229,9 +226,13 @@ class Zip:
             raise
         return spooled
 
-    def hold(self, entry: Entry) -> Held:
-        """The content of a small member in memory."""
-        return Held(self.read(entry))
+    def hold(self, entry: Entry, *, blocks: bool = False) -> Held:
+        """The same of a small member in memory."""
+        if not blocks:
+            return Held(self.read(entry))
+        content = bytearray()
+        found = self._inflate(entry, content.extend, blocks=True)
+        return Held(bytes(content), found)
 
     def _inflate(
         self, entry: Entry, sink: Callable[[memoryview], None], *, blocks: bool

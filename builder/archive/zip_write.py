@@ -50,7 +50,6 @@ _SMALL = 4 << 20
 """Bytes of a member up to which it is packed in memory, ahead of the writer."""
 _AHEAD: Final = 32 << 20
 _WORTH_THREADS: Final = 256 << 10
-_WINDOW: Final = 1 << 20
 _MOST_CHANGED: Final = 0.5
 """The share of a member from which on packing all of it again beats splicing."""
 

@@ -126,13 +126,13 @@ class Writer:
         """Write a new member that is too big to hold."""
         blank = replace(blank_of(item, self.stamp, size), offset=self.end)
         begin = self.end + len(local_header(blank))
-        read = _Read(windows_of(item, size))
+        read = _Read(windows_of(item))
         end = begin
         if self.level:
             parts = deflate(read, level=self.level, threads=self.threads, tally=self.tally)
             end = self._all(parts, begin)
         if not self.level or end - begin >= size:
-            read = _Read(windows_of(item, size))
+            read = _Read(windows_of(item))
             end, blank = self._all(read, begin), replace(blank, method=STORED)
         if read.size != size:
             raise _shrunk(blank.path, read.size, size)

@@ -33,7 +33,6 @@ __all__ = ["Strip", "write"]
 
 T = TypeVar("T")
 
-_WINDOW: Final = 1 << 20
 _MOST_EARLY: Final = 2
 """Big edits at once; each needs hardly any memory, and all of the processor."""
 Strip = Callable[[Path], None]
@@ -261,8 +260,7 @@ class _Items:
             return raw.read(0, raw.size)
         copy = self._file()
         with copy.open("wb") as file:
-            for place in range(0, raw.size, _WINDOW):
-                file.write(raw.read(place, min(_WINDOW, raw.size - place)))
+            file.writelines(raw.windows())
         return copy
 
     def _file(self) -> Path:

@@ -12,11 +12,10 @@ from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from threading import Lock
 
-from builder.archive.deflate import DeflateError, inflate
 from builder.archive.file import File
 from builder.archive.spool import Held, Spooled
 from builder.archive.tally import Tally
-from builder.archive.zip_entry import DEFLATED, Entry, ZipError
+from builder.archive.zip_entry import Entry
 from builder.archive.zip_read import Zip
 from builder.errors import BuilderError
 from builder.relink.linux_strings import spoken
@@ -27,7 +26,7 @@ SMALL = 4 << 20
 """Bytes up to which content is held in memory."""
 _MOST_HELD = 48 << 20
 _WORTH_BLOCKS = 96 << 10
-"""Bytes from which on a part of a member is so much less that its blocks pay."""
+"""Bytes of a member from which on most of its blocks are worth to be kept."""
 _WINDOW = 1 << 20
 
 
@@ -55,7 +54,7 @@ class Members:
                 return self._spooled[path]
         entry = self.entries[path]
         if entry.size <= SMALL and self._has_room(entry.size):
-            return self._held(entry)
+            return self._archive.hold(entry, blocks=entry.size >= _WORTH_BLOCKS)
         spooled = self._archive.spool(entry, self._folder)
         with self._lock:
             self._spooled[path] = spooled
@@ -66,25 +65,6 @@ class Members:
         with self._lock:
             self._left -= size
             return self._left >= 0
-
-    def _held(self, entry: Entry) -> Held:
-        """A member in memory; with blocks where it is worth to keep most of them."""
-        if entry.size < _WORTH_BLOCKS or entry.method != DEFLATED:
-            return self._archive.hold(entry)
-        content = bytearray()
-        start, size = self._archive.packed_range(entry)
-        try:
-            done = inflate(
-                self._archive.file.windows(start, size), content.extend,
-                size=entry.size, blocks=True, tally=self._archive.tally,
-            )  # fmt: skip
-        except DeflateError as error:
-            raise ZipError(self._archive.path.name, f"{entry.name!r}: {error.message}") from error
-        if done.crc != entry.crc:
-            raise ZipError(self._archive.path.name, f"{entry.name!r} has other bytes than packed")
-        held = Held(bytes(content))
-        held.blocks = done.blocks
-        return held
 
     def text(self, path: str) -> bytes:
         """A small member."""
