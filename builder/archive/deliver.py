@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
+from builder.archive.file import file_digest
 from builder.errors import BuilderError
 
 __all__ = ["deliver", "hand_over", "is_same_file", "staged"]
+
+_HINT: Final = "free space or choose another folder"
 
 
 def deliver(file: Path, folder: Path) -> Path:
@@ -21,27 +24,16 @@ def deliver(file: Path, folder: Path) -> Path:
     `BuilderError` when the folder cannot be written or the bytes differ.
     """
     target = folder.absolute() / file.name
-    partial = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+    with staged(target, f"{_HINT} with `--output-dir`") as partial:
         with file.open("rb") as source, partial.open("wb") as copy:
             shutil.copyfileobj(source, copy, 1 << 20)
             copy.flush()
             os.fsync(copy.fileno())
-        if _digest(partial) != _digest(file):
+        if file_digest(partial) != file_digest(file):
             raise BuilderError(
                 f"`{target}` does not have the bytes of the checked package",
                 hint="check the disk, then run the same command again",
             )
-        partial.replace(target)
-    except OSError as error:
-        raise BuilderError(
-            f"`{target}` cannot be written: {error.strerror}",
-            hint="free space or choose another folder with `--output-dir`",
-        ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink()
     return target
 
 
@@ -56,10 +48,7 @@ def hand_over(file: Path, target: Path) -> Path:
         try:
             os.link(file, partial)
         except OSError:  # another disk, or one that knows no links
-            try:
-                shutil.copyfile(file, partial)
-            except OSError as error:
-                raise _unwritable(target, error) from error
+            shutil.copyfile(file, partial)
     return target
 
 
@@ -71,30 +60,22 @@ def is_same_file(file: Path, target: Path) -> bool:
         return False
 
 
-@contextlib.contextmanager
-def staged(target: Path) -> Iterator[Path]:
+@contextmanager
+def staged(target: Path, hint: str = _HINT) -> Iterator[Path]:
     """A path to write to, with the name of `target`, which gets it when all went well.
 
-    Raises `BuilderError` when it cannot be written.
+    Else nothing is left behind. Raises `BuilderError` for every `OSError` on the way.
     """
     folder = target.parent / f".{target.name}.{os.getpid()}"
+    partial = folder / target.name
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        yield folder / target.name
-        (folder / target.name).replace(target)
+        yield partial
+        partial.replace(target)
     except OSError as error:
-        raise _unwritable(target, error) from error
+        what = error.strerror or str(error)
+        if error.filename is not None and Path(error.filename) not in {folder, partial, target}:
+            what = f"{what}: `{error.filename}`"
+        raise BuilderError(f"`{target}` cannot be written: {what}", hint=hint) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _unwritable(target: Path, error: OSError) -> BuilderError:
-    return BuilderError(
-        f"`{target}` cannot be written: {error.strerror or error}",
-        hint="free space or choose another folder",
-    )
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

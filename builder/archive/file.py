@@ -5,14 +5,19 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from threading import Lock
+from typing import Self
 
 from builder.archive.tally import Tally
 
-__all__ = ["WINDOW", "File", "copy"]
+__all__ = ["WINDOW", "File", "copy", "file_digest"]
 
 WINDOW = 1 << 20
 """Bytes that are held at once when a file is passed over in order."""
+# A pipe must not make us wait for someone who writes.
+_READ = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+_CREATE = os.O_RDWR | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0)
 _NOT_HERE = frozenset({errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM})
 
 
@@ -25,6 +30,22 @@ class File:
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
         self._lock = Lock()
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """A file to read. Raises `OSError`."""
+        return cls(os.open(path, _READ))
+
+    @classmethod
+    def create(cls, path: Path) -> Self:
+        """An empty file to write, and to read again. Raises `OSError`."""
+        return cls(os.open(path, _CREATE, 0o644))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """Close the file; a second time does nothing."""
@@ -71,6 +92,14 @@ class File:
         with self._lock:
             os.lseek(self.descriptor, offset, os.SEEK_SET)
             return os.write(self.descriptor, content)
+
+
+def file_digest(path: Path) -> str:
+    """The sha256 of a file, in hex. Raises `OSError`."""
+    import hashlib  # noqa: PLC0415  # slow to load, and most files are not hashed
+
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def copy(source: File, start: int, size: int, target: File, place: int, tally: Tally) -> None:

@@ -45,10 +45,6 @@ class DllHost:
         real = self._folders[folder].get(name.lower())
         return self._host.look(f"{folder}/{real}") if real else None
 
-    def digest(self, path: str) -> str:
-        """The sha256 of a file, in hex."""
-        return self._host.digest(path)
-
 
 @dataclass(frozen=True, slots=True)
 class Registered:

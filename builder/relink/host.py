@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -26,20 +25,12 @@ class Host:
         folders = configured_folders() if system is None else tuple(system)
         self.system = tuple(str(folder) for folder in folders)
         self._known: dict[str, tuple[str, Binary] | None] = {}
-        self._digests: dict[str, str] = {}
 
     def look(self, path: str) -> tuple[str, Binary] | None:
         """The real path and content of the binary at a path, or None when there is none."""
         if path not in self._known:
             self._known[path] = self._read(path)
         return self._known[path]
-
-    def digest(self, path: str) -> str:
-        """The sha256 of a file, in hex."""
-        if path not in self._digests:
-            with Path(path).open("rb") as file:
-                self._digests[path] = hashlib.file_digest(file, "sha256").hexdigest()
-        return self._digests[path]
 
     def _read(self, path: str) -> tuple[str, Binary] | None:
         real = Path(path).resolve()

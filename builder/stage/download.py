@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import http.client
 import ssl
 import time
@@ -13,22 +12,17 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+from builder.archive.file import file_digest
 from builder.config.machine import Machine
 from builder.errors import BuilderError, UsageError
 from builder.stage.store import TreeStore
 
-__all__ = ["download", "file_digest", "known_download", "without_login"]
+__all__ = ["download", "known_download", "without_login"]
 
 _SECONDS: Final = 60.0
 _TRIES: Final = 3
 _CHUNK: Final = 1 << 20
 _TEMPORARY: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
-
-
-def file_digest(path: Path) -> str:
-    """The sha256 of a file, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def download(url: str, sha256: str, store: TreeStore, machine: Machine) -> Path:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from builder.archive.file import file_digest
 from builder.config.machine import Machine
 from builder.config.toolchain import Interpreter
 from builder.errors import UsageError
@@ -194,9 +195,7 @@ def _exact(wheel: Path) -> str:
     match = _WHEEL.fullmatch(wheel.name)
     if match is None or not wheel.is_file():
         raise UsageError(f"`{wheel}` is not a wheel", hint="give the path of a `.whl` file")
-    with wheel.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return f"{match['project']} @ {wheel.resolve().as_uri()}#sha256={digest}"
+    return f"{match['project']} @ {wheel.resolve().as_uri()}#sha256={file_digest(wheel)}"
 
 
 def _is_whole(root: Path, facts: object) -> bool:

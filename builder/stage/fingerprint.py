@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
-from builder.stage.download import file_digest
+from builder.archive.file import file_digest
 from builder.stage.key import canonical
 from builder.stage.remembered import Remembered
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
+from builder.archive.file import file_digest
 from builder.config.machine import Machine
 from builder.errors import BuilderError, UsageError
 from builder.process import Command, Processes
@@ -100,8 +101,7 @@ def _entry(root: Path, path: str) -> Entry:
             raise UsageError(
                 f"`{file}` is neither a file nor a link", hint="take it out of the source folder"
             )
-        with file.open("rb") as stream:
-            content = hashlib.file_digest(stream, "sha256").hexdigest()
+        content = file_digest(file)
     except OSError as error:
         raise BuilderError(
             f"`{file}` cannot be read: {error.strerror}", hint="check who may read it"

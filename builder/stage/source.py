@@ -17,19 +17,20 @@ from pathlib import Path
 from typing import Final, assert_never
 from urllib.parse import urlsplit
 
+from builder.archive.file import file_digest
 from builder.archive.unpack import unpack
 from builder.config.machine import Machine
 from builder.config.recipe import Archive, Folder, GitRevision, IndexSdist, Source
 from builder.errors import BuilderError, UsageError
 from builder.process import Processes
 from builder.stage import git
-from builder.stage.download import download, file_digest, known_download, without_login
+from builder.stage.download import download, known_download, without_login
 from builder.stage.listing import describe, digest, source_paths
 from builder.stage.sdist import locate
 from builder.stage.store import TreeStore
 from builder.stage.tree import scan
 
-__all__ = ["SourceTree", "fetch", "file_digest", "version_of"]
+__all__ = ["SourceTree", "fetch", "version_of"]
 
 # 1980-01-01, the first moment a zip can hold: the date of everything that has none of its own.
 _EPOCH: Final = 315532800

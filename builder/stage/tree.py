@@ -5,7 +5,6 @@ Of a file's mode only the executable bit counts; times and owners never do.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import posixpath
 import stat
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from builder.archive.file import file_digest
 from builder.errors import BuilderError
 
 __all__ = ["Entry", "Tree", "compare", "scan", "verify"]
@@ -182,8 +182,7 @@ def _hash_all(
 ) -> list[str]:
     def digest(item: tuple[str, os.stat_result]) -> str:
         try:
-            with (root / item[0]).open("rb") as stream:
-                return hashlib.file_digest(stream, "sha256").hexdigest()
+            return file_digest(root / item[0])
         except OSError as error:
             faults.append(f"{item[0]}: cannot be read: {error.strerror}")
             return ""

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from builder.archive.file import file_digest
 from builder.config import discover, naming
 from builder.config.apply import for_target
 from builder.config.matrix import refuse_collisions
@@ -43,7 +44,7 @@ def find_recipe(request: BuildRequest, folder: Path) -> Recipe:
     if path.is_dir():
         return replace(recipe, source=Folder(path))
     if path.is_file():
-        return replace(recipe, source=Archive(str(path), source.file_digest(path)))
+        return replace(recipe, source=Archive(str(path), file_digest(path)))
     raise UsageError(
         f"`--source {request.source}` is neither a folder nor an archive",
         hint="give a source folder, or the file of an sdist, a source archive or a finished wheel",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
 from builder.archive.content import MANIFEST
 from builder.archive.deflate import codecs
+from builder.archive.file import file_digest
 from builder.backend import Package, Tools, Trees, Trial
 from builder.config.plan import Step
 from builder.config.recipe import Archive
@@ -112,9 +112,4 @@ def _grafts(tree: Tree, order: Order, tools: Tools) -> Mapping[str, str]:
         work=tools.work,
     )
     found = grafts_of(from_tree(tree, order.archive), wants)
-    return {path.name: _digest(path) for path in found}
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return {path.name: file_digest(path) for path in found}

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from builder.archive.file import file_digest
 from builder.binary import Binary, Edit, edited, looks_like, plan, read
 from builder.relink.closure import Closure, Rules
 from builder.relink.host import Host
@@ -53,7 +54,7 @@ def repair(wheel: Path, libraries: Path, placement: Placement = "libs") -> Repai
     members = _binaries(given)
     system = _system(project, members, given)
     closure = system.resolve(members, Rules(), system.libraries((libraries,)))
-    digests = {path: Host().digest(path) for path in closure.grafts}
+    digests = {path: file_digest(Path(path)) for path in closure.grafts}
     relinked = system.relink(_case(project, members, closure, given, digests, placement))
     contents = dict(given) | dict(relinked.files)
     for path, edit in relinked.edits.items():

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from builder.archive.file import file_digest
 from builder.config.machine import Machine
 from builder.errors import BuilderError, UsageError
-from builder.stage.download import _login, download, file_digest, known_download, without_login
+from builder.stage.download import _login, download, known_download, without_login
 from builder.stage.store import TreeStore
 
 DATA = b"hello" * 1000
