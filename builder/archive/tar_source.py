@@ -217,12 +217,12 @@ def packing_of(head: bytes) -> Packing:
 def open_source(path: Path, limits: Limits | None = None) -> Iterator[Source]:
     """The bytes of a file, unpacked. Raises `ArchiveError`, or `UsageError` if it cannot be read."""
     try:
-        file = File(os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0)))
+        file = File.open(path)
     except OSError as error:
         raise UsageError(
             f"`{path}` cannot be read: {error.strerror}", hint="check its permissions"
         ) from error
-    try:
+    with file:
         size = os.fstat(file.descriptor).st_size
         part = Part(file, 0, size)
         packing = packing_of(file.read(0, _LONGEST_MAGIC))
@@ -230,8 +230,6 @@ def open_source(path: Path, limits: Limits | None = None) -> Iterator[Source]:
             yield unpacked(part, packing, path.name, size, limits)
         else:
             yield _Named(part, path.name, (OSError,))
-    finally:
-        file.close()
 
 
 def unpacked(

@@ -10,13 +10,13 @@ from __future__ import annotations
 import io
 import os
 import tarfile
-from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from builder.archive.deliver import staged
+from builder.archive.workers import in_order
 from builder.errors import BuilderError
 
 __all__ = ["TarItem", "frames", "write_tar"]
@@ -44,23 +44,10 @@ def write_tar(
     `BuilderError` when it cannot be written, or when a file changes while it is read; then nothing
     is left behind.
     """
-    partial = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as out:
-            for frame in frames(_blocks(_stream(items, epoch)), level=level, threads=threads):
-                out.write(frame)
-            out.flush()
-            os.fsync(out.fileno())
-        partial.replace(target)
-    except OSError as error:
-        raise BuilderError(
-            f"`{target}` cannot be written: {error.strerror or error}",
-            hint="free space or choose another folder",
-        ) from error
-    finally:
-        with suppress(OSError):
-            partial.unlink()
+    with staged(target) as path, path.open("wb") as out:
+        out.writelines(frames(_blocks(_stream(items, epoch)), level=level, threads=threads))
+        out.flush()
+        os.fsync(out.fileno())
     return target
 
 
@@ -71,15 +58,7 @@ def frames(blocks: Iterable[bytes], *, level: int, threads: int = 0) -> Iterator
     def compress(block: bytes) -> bytes:
         return zstandard.ZstdCompressor(level=level, write_content_size=True).compress(block)
 
-    workers = threads or os.cpu_count() or 1
-    ahead: deque[Future[bytes]] = deque()
-    with ThreadPoolExecutor(max_workers=workers) as pool:
-        for block in blocks:
-            ahead.append(pool.submit(compress, block))
-            if len(ahead) > 2 * workers:
-                yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()
+    return in_order((partial(compress, block) for block in blocks), threads)
 
 
 def _stream(items: Iterable[TarItem], epoch: int) -> Iterator[bytes]:

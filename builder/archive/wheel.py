@@ -6,7 +6,7 @@ encryption, and whether it is a wheel at all.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +20,7 @@ from builder.archive.record import Row
 from builder.archive.refusals import Limits, Member
 from builder.archive.wheel_name import WheelError, WheelName, is_same_project, is_same_version
 from builder.archive.wheel_rules import member_of, refusals
+from builder.archive.workers import in_order
 from builder.archive.zip_read import Entry, Zip, ZipError
 from builder.errors import BuilderError, UsageError
 
@@ -32,11 +33,8 @@ __all__ = [
     "read_wheel",
     "seconds_of",
     "verify_wheel",
-    "visit_files",
 ]
 
-_CHUNK = 1 << 20
-_HELD = 4 << 20
 _FILES = ("METADATA", "WHEEL", "RECORD")
 
 
@@ -70,10 +68,9 @@ def read_wheel(path: Path, *, limits: Limits | None = None) -> Wheel:
         return judge(archive, limits=limits)
 
 
-def judge(archive: Zip, *, limits: Limits | None = None, called: str = "") -> Wheel:
-    """The same for an archive that is open already; `called` is the file name it will get."""
+def judge(archive: Zip, *, limits: Limits | None = None) -> Wheel:
+    """The same for an archive that is open already."""
     path, entries = archive.path, archive.entries
-    path = path.with_name(called or path.name)
     name = WheelName.parse(path.name)
     if found := refusals(archive, limits or Limits()):
         raise WheelError(path.name, tuple(map(str, found)))
@@ -125,41 +122,12 @@ def _write(file: IO[bytes], data: memoryview) -> None:
         data = data[file.write(data) :]
 
 
-def visit_files(wheel: Wheel, visit: Callable[[Member, IO[bytes]], None]) -> None:
-    """Call `visit` with every file of a wheel and its content to read.
-
-    Raises `WheelError` for a damaged one.
-    """
-    with _whole(wheel.path), Zip(wheel.path) as archive:
-        for entry in wheel.entries:
-            if entry.kind == "file":
-                with _content(archive, entry) as source:
-                    visit(member_of(entry), source)
-
-
-@contextmanager
-def _content(archive: Zip, entry: Entry) -> Iterator[IO[bytes]]:
-    """What a member holds, to read in order: in memory, or in a file that nobody sees."""
-    from io import BytesIO  # noqa: PLC0415  # as below
-    from tempfile import TemporaryFile  # noqa: PLC0415  # slow to load
-
-    if entry.size <= _HELD:
-        yield BytesIO(archive.read(entry))
-        return
-    with TemporaryFile(buffering=0) as file:
-        archive.stream(entry, partial(_write, file))
-        file.seek(0)
-        yield file
-
-
 def verify_wheel(path: Path, *, threads: int = 0) -> tuple[str, ...]:
     """What is wrong with the bytes of a wheel: every member is hashed and compared with RECORD.
 
     Empty when all is well. `threads` 0 means one per core. Raises `WheelError` when it cannot be
     read at all.
     """
-    from builder.archive.deflate.packing import in_order  # noqa: PLC0415  # as below
-
     with _whole(path), Zip(path) as archive:
         wheel = judge(archive)
         itself = f"{wheel.dist_info}/RECORD"
@@ -171,15 +139,7 @@ def verify_wheel(path: Path, *, threads: int = 0) -> tuple[str, ...]:
 
 
 def _row(archive: Zip, entry: Entry) -> Row:
-    from hashlib import sha256  # noqa: PLC0415  # slow to load
-
-    if entry.size <= _CHUNK:
-        digest = sha256(archive.read(entry))
-    else:
-        digest = sha256()
-        archive.stream(entry, digest.update)
-    archive.tally.add(hashed=entry.size)
-    return Row(entry.name, record.encode_digest(digest.digest()), entry.size)
+    return Row(entry.name, record.encode_digest(archive.sha256(entry)), entry.size)
 
 
 def _largest_first(entry: Entry) -> tuple[int, str]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final, NoReturn, Self
 
 from builder.archive.deflate import Blocks, DeflateError, crc32, inflate, inflate_bytes
-from builder.archive.file import File
+from builder.archive.file import WINDOW, File
 from builder.archive.spool import Held, Spooled
 from builder.archive.tally import Tally
 from builder.archive.zip_directory import read_directory, widened
@@ -47,17 +47,15 @@ def _size_of(descriptor: int, path: Path) -> int:
 class Zip:
     """An open archive; `entries` are in the order of its directory.
 
-    Any number of threads may read. `tally` counts what is inflated. Raises `ZipError`, and
+    Any number of threads may read. `tally` counts what is inflated and hashed. Raises `ZipError`, and
     `UsageError` for a file that cannot be opened.
     """
 
     def __init__(self, path: Path, tally: Tally | None = None) -> None:
         self.path = path
         self.tally = tally or Tally()
-        # A pipe must not make us wait for someone who writes.
-        flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
         try:
-            self.file = File(os.open(path, flags))
+            self.file = File.open(path)
         except OSError as error:
             raise UsageError(
                 f"`{path}` cannot be read: {error.strerror or error}", hint="check the path"
@@ -212,6 +210,18 @@ class Zip:
     def stream(self, entry: Entry, sink: Callable[[memoryview], None]) -> None:
         """Hand the content of a member to `sink`, in pieces that are valid until it returns."""
         self._inflate(entry, sink, blocks=False)
+
+    def sha256(self, entry: Entry) -> bytes:
+        """The digest of the content of a member."""
+        from hashlib import sha256  # noqa: PLC0415  # slow to load
+
+        digest = sha256()
+        if entry.size <= WINDOW:
+            digest.update(self.read(entry))
+        else:
+            self.stream(entry, digest.update)
+        self.tally.add(hashed=entry.size)
+        return digest.digest()
 
     def spool(self, entry: Entry, folder: Path, *, blocks: bool = True) -> Spooled:
         """The content of a big member in a file that nobody sees, made in `folder`.

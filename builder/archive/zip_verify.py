@@ -8,10 +8,10 @@ from functools import partial
 from pathlib import Path
 
 from builder.archive.deflate import DeflateError, crc32, inflate, inflate_bytes
-from builder.archive.deflate.packing import in_order
 from builder.archive.file import File
 from builder.archive.record import Row, encode_digest
 from builder.archive.tally import Tally
+from builder.archive.workers import in_order
 from builder.archive.zip_entry import DEFLATED
 from builder.archive.zip_format import Packed
 from builder.archive.zip_read import Zip, ZipError

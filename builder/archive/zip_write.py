@@ -10,17 +10,19 @@ import os
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from threading import Thread
-from typing import TYPE_CHECKING, Final, NamedTuple, Self, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from builder.archive.deflate import Piece, deflate
+from builder.archive.deliver import staged
 from builder.archive.file import File
 from builder.archive.record import Row
 from builder.archive.tally import Tally
+from builder.archive.workers import Workers
 from builder.archive.zip_entry import DEFLATED, STORED, Entry
 from builder.archive.zip_format import Packed
 from builder.archive.zip_items import (
@@ -37,11 +39,8 @@ from builder.archive.zip_items import (
 from builder.archive.zip_read import Zip
 from builder.archive.zip_verify import verified
 from builder.archive.zip_writer import Writer
-from builder.errors import BuilderError
 
 if TYPE_CHECKING:
-    from concurrent.futures import ThreadPoolExecutor
-
     from builder.archive.spool import Digest
 
 __all__ = ["Change", "Item", "Keep", "Late", "Link", "Put", "write_zip"]
@@ -53,7 +52,6 @@ _WORTH_THREADS: Final = 256 << 10
 _MOST_CHANGED: Final = 0.5
 """The share of a member from which on packing all of it again beats splicing."""
 
-T = TypeVar("T")
 _Now = Keep | Put | Link | Change
 
 
@@ -76,13 +74,13 @@ def write_zip(
     gets that archive, and the rows. Raises `BuilderError` when it cannot be written or does not
     read back; then nothing is left behind.
     """
-    with _partial(target) as (path, out):
+    with staged(target) as path, File.create(path) as out:
         count = threads or os.cpu_count() or 1
         with (
             Writer(
                 source, out, stamp, level=level, threads=count, tally=tally or Tally()
             ) as writer,
-            _Workers(count) as workers,
+            Workers(count, _WORTH_THREADS) as workers,
         ):
             _write(writer, items, workers)
             writer.finish()
@@ -92,7 +90,7 @@ def write_zip(
     return writer.rows
 
 
-def _write(writer: Writer, items: Iterable[Item], workers: _Workers) -> None:
+def _write(writer: Writer, items: Iterable[Item], workers: Workers) -> None:
     """Write everything in order, while workers pack what comes next."""
     line: deque[_Ready] = deque()
     waiting = 0
@@ -124,7 +122,7 @@ class _Ready(NamedTuple):
     is_big: bool = False
 
 
-def _begun(writer: Writer, step: list[Entry] | _Now, workers: _Workers) -> _Ready:
+def _begun(writer: Writer, step: list[Entry] | _Now, workers: Workers) -> _Ready:
     """Begin to pack a small member, or to hash a changed one."""
     if isinstance(step, list):
         return _Ready(partial(writer.keep, step))
@@ -157,33 +155,6 @@ def _steps(items: Iterable[Item]) -> Iterator[list[Entry] | Item]:
         yield item
     if run:
         yield run
-
-
-class _Workers:
-    """Threads, as soon as there is more to do for them than they cost to begin."""
-
-    def __init__(self, threads: int) -> None:
-        self._threads = threads
-        self._asked = 0
-        self._pool: ThreadPoolExecutor | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
-
-    def begin(self, work: Callable[[], T], size: int) -> Callable[[], T]:
-        """Begin a work on so many bytes; its result is what the call gives."""
-        self._asked += size
-        if self._threads == 1 or self._asked < _WORTH_THREADS:
-            return work
-        if self._pool is None:
-            from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  # slow to import
-
-            self._pool = ThreadPoolExecutor(self._threads)
-        return self._pool.submit(work).result
 
 
 def _splices(writer: Writer, item: Change) -> bool:
@@ -230,26 +201,6 @@ def _add(writer: Writer, packed: Callable[[], tuple[Packed, bytes]]) -> None:
 
 
 @contextmanager
-def _partial(target: Path) -> Iterator[tuple[Path, File]]:
-    """A file beside the target, which becomes the target unless something is raised."""
-    path = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0)
-        out = File(os.open(path, flags, 0o644))
-        try:
-            yield path, out
-        finally:
-            out.close()
-        path.replace(target)
-    except OSError as error:
-        raise _unwritten(target, path, error) from error
-    finally:
-        with suppress(OSError):
-            path.unlink()
-
-
-@contextmanager
 def _flushed(writer: Writer, out: File) -> Iterator[None]:
     """Wait until all is written, then bring it to the disk while something else is done."""
     writer.copied()
@@ -269,12 +220,3 @@ def _flushed(writer: Writer, out: File) -> Iterator[None]:
         thread.join()
     if faults:
         raise faults[0]
-
-
-def _unwritten(target: Path, path: Path, error: OSError) -> BuilderError:
-    what = error.strerror or str(error)
-    if error.filename is not None and os.fspath(error.filename) not in {str(path), str(target)}:
-        what = f"{what}: `{error.filename}`"
-    return BuilderError(
-        f"`{target}` cannot be written: {what}", hint="free space or choose another folder"
-    )

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Final
 
 from builder.archive import record
-from builder.archive.deflate.packing import in_order
 from builder.archive.record import Row
-from builder.archive.spool import Digest, Held, Spooled
+from builder.archive.spool import Held, Spooled
 from builder.archive.tally import Tally
+from builder.archive.workers import Workers, in_order
 from builder.archive.zip_format import stamp_of
 from builder.archive.zip_read import Entry, Zip
 from builder.archive.zip_write import Change, Item, Keep, Late, Put, write_zip
@@ -25,13 +25,9 @@ from builder.relink.plan import Plan, Subject
 from builder.relink.system import Grafted
 
 if TYPE_CHECKING:
-    from concurrent.futures import ThreadPoolExecutor
-
     from builder.relink.bill import Bill
 
 __all__ = ["Strip", "write"]
-
-T = TypeVar("T")
 
 _MOST_EARLY: Final = 2
 """Big edits at once; each needs hardly any memory, and all of the processor."""
@@ -59,10 +55,11 @@ def write(
     `check` may refuse what was written before it gets its name.
     Raises `BuilderError` when a file cannot be edited, or reads back as anything else than planned.
     """
-    with _Early(tally) as early:
+    # What everything else will wait for in the end: big edits, and the digests of them.
+    with Workers(_MOST_EARLY) as early:
         items = [
-            early.begin(item) if isinstance(item, _Job) and item.is_big else item
-            for item in _Items(subject, todo, folder, strip, early).of(archive)
+            early.begin(item.run) if isinstance(item, _Job) and item.is_big else item
+            for item in _Items(subject, todo, folder, strip, early, tally).of(archive)
         ]
         done = in_order([item.run for item in items if isinstance(item, _Job)], threads)
         made = (
@@ -83,44 +80,20 @@ class _Job:
     is_big: bool = False
 
 
-class _Early:
-    """Begins what everything else will wait for in the end: big edits, and the digests of them."""
-
-    def __init__(self, tally: Tally) -> None:
-        self._tally = tally
-        self._pool: ThreadPoolExecutor | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
-
-    def begin(self, job: _Job) -> Callable[[], Item]:
-        """Begin a job; the call gives what it made."""
-        return self._begun(job.run)
-
-    def digest(self, raw: Spooled | Held) -> Callable[[], Digest] | None:
-        """Begin to hash what was edited, if that takes long."""
-        return self._begun(partial(raw.digest, self._tally)) if raw.size > SMALL else None
-
-    def _begun(self, work: Callable[[], T]) -> Callable[[], T]:
-        if self._pool is None:
-            from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  # slow to import
-
-            self._pool = ThreadPoolExecutor(_MOST_EARLY)
-        return self._pool.submit(work).result
-
-
 class _Items:
     """Turns a plan into what is written."""
 
     def __init__(
-        self, subject: Subject, todo: Plan, folder: Path, strip: Strip | None, early: _Early
+        self,
+        subject: Subject,
+        todo: Plan,
+        folder: Path,
+        strip: Strip | None,
+        early: Workers,
+        tally: Tally,
     ) -> None:
         self._subject, self._todo, self._folder = subject, todo, folder
-        self._strip, self._early = strip, early
+        self._strip, self._early, self._tally = strip, early, tally
         self._record = f"{todo.dist_info}/RECORD"
         self._bill = _bill_of(subject, todo)
         self._files = {**todo.files, **(self._bill.files if self._bill else {})}
@@ -184,7 +157,9 @@ class _Items:
             raw.write(patch)
             self._refuse_if_damaged(path, before, raw.view, edit)
             if path == entry.name:
-                return Change(entry, raw, tuple(patch.touched(size)), size, self._early.digest(raw))
+                digest = partial(raw.digest, self._tally)
+                begun = self._early.begin(digest) if raw.size > SMALL else None
+                return Change(entry, raw, tuple(patch.touched(size)), size, begun)
             return Put(path, self._copied(raw), executable=_may_run(entry))
         content = self._patched(path, self._copied(raw), before, edit)
         return Put(path, content, executable=_may_run(entry))

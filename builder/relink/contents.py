@@ -6,7 +6,6 @@ afterwards, so that memory stays small.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Mapping
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
@@ -70,14 +69,9 @@ class Members:
         """A small member."""
         return self._archive.read(self.entries[path])
 
-    def sha256(self, path: str, tally: Tally) -> bytes:
+    def sha256(self, path: str) -> bytes:
         """The digest of a member that is not looked into otherwise."""
-        from hashlib import sha256  # noqa: PLC0415  # slow to load
-
-        digest = sha256()
-        self._archive.stream(self.entries[path], digest.update)
-        tally.add(hashed=self.entries[path].size)
-        return digest.digest()
+        return self._archive.sha256(self.entries[path])
 
     def close(self) -> None:
         """Let all content go."""
@@ -119,12 +113,9 @@ class Sources:
         if isinstance(content, bytes):
             held = Held(content)
             return spoken(held.view, held.read, names)
-        file = File(os.open(content, os.O_RDONLY | getattr(os, "O_BINARY", 0)))
-        try:
+        with File.open(content) as file:
             view = memoryview(mmap(file.descriptor, 0, access=ACCESS_READ))
             return spoken(view, file.read, names)
-        finally:
-            file.close()
 
     def _read(self, path: str) -> str:
         from hashlib import sha256  # noqa: PLC0415  # slow to load

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
@@ -226,6 +225,7 @@ def _tree(path: Path, members: Iterable[tuple[Member, Content]], desk: Desk) -> 
 def _static(path: Path, desk: Desk) -> Facts:
     """The objects of a static library; several of one name are told apart by numbers."""
     from builder.archive.ar import read_ar, universal_parts  # noqa: PLC0415  # as above
+    from builder.archive.file import File  # noqa: PLC0415  # as above
     from builder.archive.tar_source import Part  # noqa: PLC0415  # as above
 
     names: dict[str, int] = {}
@@ -238,7 +238,7 @@ def _static(path: Path, desk: Desk) -> Facts:
                 names[name] = count = names.get(name, 0) + 1
                 yield replace(member, name=name if count == 1 else f"{name} ({count})"), content
 
-    with _opened(path) as file:
+    with File.open(path) as file:
         facts = scan_stream(numbered(file), _folder(desk), desk.tally, objects=True)
     others = sum(names.values()) - len(facts.binaries) - len(facts.broken)
     notes = (f"{others} of its members are no objects",) if others else ()
@@ -247,20 +247,10 @@ def _static(path: Path, desk: Desk) -> Facts:
 
 def _is_universal_static(path: Path) -> bool:
     from builder.archive.ar import universal_parts  # noqa: PLC0415  # as above
-
-    with _opened(path) as file:
-        return bool(universal_parts(file.read))
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[File]:
     from builder.archive.file import File  # noqa: PLC0415  # as above
 
-    file = File(os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0)))
-    try:
-        yield file
-    finally:
-        file.close()
+    with File.open(path) as file:
+        return bool(universal_parts(file.read))
 
 
 def _refuse(path: Path, members: Sequence[Member], packed: int) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from builder.archive import record
 from builder.archive.metadata import new_info, new_metadata, new_stem
 from builder.archive.record import Row
-from builder.archive.tally import Tally
 from builder.errors import BuilderError
 from builder.relink.closure import installed
 from builder.relink.plan import Subject, Wanted
@@ -69,9 +68,7 @@ def labels(
     return {path: new for path, (old, new) in found.items() if new != old}
 
 
-def recorded(
-    subject: Subject, tally: Tally, *, check: bool
-) -> tuple[Mapping[str, Row], tuple[str, ...]]:
+def recorded(subject: Subject, *, check: bool) -> tuple[Mapping[str, Row], tuple[str, ...]]:
     """The row of every member, by its old path, and what is wrong with the RECORD.
 
     A digest is believed when the size is right, unless `check` wants every byte to be read; what
@@ -89,7 +86,7 @@ def recorded(
             continue
         row = said.get(path, Row(path))
         if check or row.size != entry.size or not _is_strong(row.digest):
-            row = Row(path, record.encode_digest(members.sha256(path, tally)), entry.size)
+            row = Row(path, record.encode_digest(members.sha256(path)), entry.size)
         rows[path] = row
     problems = record.compare(wheel.record, rows, itself)
     return rows, tuple(f"RECORD was wrong: {problem}" for problem in problems)

@@ -10,7 +10,6 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from builder.archive.metadata import new_stem
-from builder.archive.tally import Tally
 from builder.archive.wheel import Wheel
 from builder.binary import Binary
 from builder.binary.expect import expected
@@ -26,7 +25,7 @@ from builder.relink.system import Relinked, Relinking, Verdict
 __all__ = ["needs_of", "plan_relabel", "plan_repair"]
 
 
-def plan_repair(subject: Subject, wanted: Wanted, tally: Tally) -> Plan:
+def plan_repair(subject: Subject, wanted: Wanted) -> Plan:
     """Decide everything.
 
     Raises `MissingLibrariesError` with all that is missing, `BuilderError` when a tag cannot be
@@ -45,7 +44,7 @@ def plan_repair(subject: Subject, wanted: Wanted, tally: Tally) -> Plan:
     name = named(wheel.name, wanted.version, verdict)
     dist_info = _dist_info(wheel, wanted.version)
     requires = requirements(used_siblings(closure, wanted.siblings))
-    rows, faults = recorded(subject, tally, check=wanted.check_record)
+    rows, faults = recorded(subject, check=wanted.check_record)
     files = {
         **labels(subject, wanted.version, requires, name.tags, dist_info),
         **{  # where a member moved away, another file takes its place
@@ -73,7 +72,7 @@ def needs_of(subject: Subject, wanted: Wanted) -> tuple[Rules, Closure]:
     return rules, closure
 
 
-def plan_relabel(subject: Subject, wanted: Wanted, tally: Tally) -> Plan:
+def plan_relabel(subject: Subject, wanted: Wanted) -> Plan:
     """Decide about a wheel without binaries of its system: it may get another version."""
     wheel = subject.wheel
     platforms = wheel.name.platforms
@@ -81,7 +80,7 @@ def plan_relabel(subject: Subject, wanted: Wanted, tally: Tally) -> Plan:
     name = named(wheel.name, wanted.version, verdict)
     dist_info = _dist_info(wheel, wanted.version)
     paths = moved(subject, wanted, Relinked())
-    rows, faults = recorded(subject, tally, check=wanted.check_record)
+    rows, faults = recorded(subject, check=wanted.check_record)
     files = labels(subject, wanted.version, (), name.tags, dist_info)
     return Plan(
         name, dist_info, verdict, Closure((), {}), Rules(), Relinked(), paths, files,

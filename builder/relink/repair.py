@@ -6,7 +6,6 @@ does not change is copied as it lies in the archive.
 
 from __future__ import annotations
 
-import hashlib
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING
 from builder.archive import record
 from builder.archive.deflate import codecs
 from builder.archive.deliver import hand_over, is_same_file
+from builder.archive.file import file_digest
 from builder.archive.record import Row
 from builder.archive.tally import Tally
 from builder.archive.wheel import Wheel, WheelError, WheelName, judge, read_wheel
@@ -181,8 +181,7 @@ def _natively(wanted: Wanted, out: Path, bench: Bench, tally: Tally) -> Repaired
 
 def _digest(library: str) -> str:
     try:
-        with Path(library).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_digest(Path(library))
     except OSError as error:
         raise BuilderError(
             f"`{library}` cannot be read: {error.strerror}", hint="check its permissions"
@@ -238,7 +237,7 @@ def _planned(case: _Case) -> tuple[Subject, Plan]:
     """What is to be done. A wheel without binaries of a system may only get another version."""
     subject = _subject(case)
     decide = plan_repair if subject.own else plan_relabel
-    return subject, decide(subject, case.wanted, case.tally)
+    return subject, decide(subject, case.wanted)
 
 
 def _subject(case: _Case) -> Subject:
@@ -269,13 +268,13 @@ def _finished(case: _Case, subject: Subject, todo: Plan, out: Path) -> Path:
     write(
         case.archive, subject, todo, target, folder=case.bench.work, epoch=case.epoch,
         level=case.wanted.level, threads=case.bench.threads, tally=case.tally, strip=strip,
-        check=partial(_prove, case, subject, todo, target.name),
+        check=partial(_prove, case, subject, todo),
     )  # fmt: skip
     return target
 
 
 def _prove(
-    case: _Case, subject: Subject, todo: Plan, called: str, archive: Zip, rows: Mapping[str, Row]
+    case: _Case, subject: Subject, todo: Plan, archive: Zip, rows: Mapping[str, Row]
 ) -> None:
     """Raise `BuilderError` unless the wheel that was written is what was planned."""
     if case.archive.has_changed():
@@ -284,7 +283,7 @@ def _prove(
             hint="run the same command again when nothing writes to it",
         )
     system = case.system(subject.system.name, archive, todo.binaries, todo.name.platforms)
-    wheel, entries = judge(archive, called=called), case.members.entries
+    wheel, entries = judge(archive), case.members.entries
     refuse_if_unsound(Proof(archive, wheel, system, todo, rows, entries))
 
 

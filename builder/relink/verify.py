@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from hashlib import sha256
 
 from builder.archive import record
 from builder.archive.record import Row
@@ -107,6 +106,8 @@ def _read_again(
         if looks_like(proof.archive.head(entry, 8)) is None:
             tell(f"{path}: is no binary any more")
         return None
+    from hashlib import sha256  # noqa: PLC0415  # slow to load
+
     content = proof.archive.read(entry)
     if record.encode_digest(sha256(content).digest()) != row.digest:
         tell(f"{path}: does not have the digest of what was written")

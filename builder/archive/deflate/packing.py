@@ -11,27 +11,21 @@ Levels are libdeflate's. To zlib's level 6 on code, one thread, the proof includ
 
 from __future__ import annotations
 
-import os
 import zlib
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
-from itertools import chain, islice
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from builder.archive.deflate.bits import align, clear_bit
 from builder.archive.deflate.engines import Compress, Engines, installed
 from builder.archive.deflate.values import WINDOW, Buffer, DeflateError
 from builder.archive.tally import Tally
+from builder.archive.workers import in_order
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
-
     from builder.archive.deflate.native import Library
 
-__all__ = ["CHUNK", "deflate", "in_order", "pack_chunk"]
-
-T = TypeVar("T")
+__all__ = ["CHUNK", "deflate", "pack_chunk"]
 
 # Smaller ones cost size (256 KiB: +0.9 %), greater ones win little (4 MiB: -0.3 %) and cost memory.
 CHUNK = 1 << 20
@@ -78,34 +72,6 @@ def pack_chunk(raw: Buffer, window: Buffer, level: int, is_last: bool, engines: 
         coder = zlib.compressobj(level, zlib.DEFLATED, -15, 9)
     packed = coder.compress(raw) + coder.flush(zlib.Z_FINISH if is_last else zlib.Z_SYNC_FLUSH)
     return _proven(packed, raw, window, engines)
-
-
-def in_order(jobs: Iterable[Callable[[], T]], threads: int) -> Iterator[T]:
-    """The results of all jobs in their order; at most twice as many under way as there are threads.
-
-    `threads` 0 means one per core. A single job, and any with one thread, runs in the caller's.
-    """
-    count = threads or os.cpu_count() or 1
-    queue = iter(jobs)
-    first = list(islice(queue, 2))
-    if count == 1 or len(first) < 2:  # noqa: PLR2004 - one job has nothing to run beside
-        for job in chain(first, queue):
-            yield job()
-        return
-    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - slow to import
-
-    ahead: deque[Future[T]] = deque()
-    with ThreadPoolExecutor(count) as pool:
-        try:
-            for job in chain(first, queue):
-                ahead.append(pool.submit(job))
-                if len(ahead) >= 2 * count:
-                    yield ahead.popleft().result()
-            while ahead:
-                yield ahead.popleft().result()
-        finally:
-            for future in ahead:
-                future.cancel()
 
 
 def _counted(

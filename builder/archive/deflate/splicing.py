@@ -15,9 +15,10 @@ from functools import partial
 
 from builder.archive.deflate.bits import align, lead_to
 from builder.archive.deflate.engines import Engines, installed
-from builder.archive.deflate.packing import CHUNK, in_order, pack_chunk
+from builder.archive.deflate.packing import CHUNK, pack_chunk
 from builder.archive.deflate.values import WINDOW, Blocks, Copy, DeflateError, Piece, ReadAt
 from builder.archive.tally import Tally
+from builder.archive.workers import in_order
 
 __all__ = ["splice"]
 

@@ -1,0 +1,77 @@
+"""Work on several threads: its results in order, or begun before somebody waits for it.
+
+The pool of the standard library is slow to import, so it is only met where there is enough to do.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Self, TypeVar
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
+
+__all__ = ["Workers", "in_order"]
+
+T = TypeVar("T")
+
+
+class Workers:
+    """Threads for what is begun early; what none of them has begun is dropped at the end.
+
+    There is none with a count of 1, nor before what was asked for has `worth` bytes.
+    """
+
+    def __init__(self, threads: int, worth: int = 0) -> None:
+        self._threads, self._worth = threads, worth
+        self._asked = 0
+        self._pool: ThreadPoolExecutor | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+
+    def begin(self, work: Callable[[], T], size: int = 0) -> Callable[[], T]:
+        """Begin a work on so many bytes; its result is what the call gives."""
+        self._asked += size
+        if self._threads == 1 or self._asked < self._worth:
+            return work
+        if self._pool is None:
+            from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  # as said above
+
+            self._pool = ThreadPoolExecutor(self._threads)
+        return self._pool.submit(work).result
+
+
+def in_order(jobs: Iterable[Callable[[], T]], threads: int) -> Iterator[T]:
+    """The results of all jobs in their order; at most twice as many under way as there are threads.
+
+    `threads` 0 means one per core. A single job, and any with one thread, runs in the caller's.
+    """
+    count = threads or os.cpu_count() or 1
+    queue = iter(jobs)
+    first = list(islice(queue, 2))
+    if count == 1 or len(first) < 2:  # noqa: PLR2004 - one job has nothing to run beside
+        for job in chain(first, queue):
+            yield job()
+        return
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  # as said above
+
+    ahead: deque[Future[T]] = deque()
+    with ThreadPoolExecutor(count) as pool:
+        try:
+            for job in chain(first, queue):
+                ahead.append(pool.submit(job))
+                if len(ahead) >= 2 * count:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+        finally:
+            for future in ahead:
+                future.cancel()
