@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -49,27 +50,16 @@ def needs(image: Image) -> tuple[Need, ...]:
     values = image.dynamic.values
     if VERNEED not in values:
         return ()
-    window, start = image.window, image.offset_of(values[VERNEED], "version needs")
-    place, total = start, 0
+    start = image.offset_of(values[VERNEED], "version needs")
+    count, total = min(values.get(VERNEEDNUM, 0), _MOST_VERSIONS), 0
     found: list[Need] = []
-    for _ in range(min(values.get(VERNEEDNUM, 0), _MOST_VERSIONS)):
-        _, count, library, first, following = window.numbers("HHIII", place, "version need")
-        versions, places = [], []
-        inner = place + first
-        for _ in range(count):
-            _, _, index, name, further = window.numbers("IHHII", inner, "version need")
-            versions.append((name, index & ~HIDDEN))
-            places.append(inner)
-            if not further:
-                break
-            inner += further
-        found.append(Need(place, library, tuple(versions), tuple(places)))
-        total += len(versions)
+    for place, _, size, library, first in _chain(image, "HHIII", start, count, "version need"):
+        rows = tuple(_chain(image, "IHHII", place + first, size, "version need"))
+        versions = tuple((name, index & ~HIDDEN) for _, _, _, index, name in rows)
+        found.append(Need(place, library, versions, tuple(row[0] for row in rows)))
+        total += len(rows)
         if total > _MOST_VERSIONS:
             raise BinaryError(f"version needs at {start:#x}: more than there can be")
-        if not following:
-            break
-        place += following
     return tuple(found)
 
 
@@ -78,28 +68,27 @@ def definitions(image: Image) -> tuple[Definition, ...]:
     values = image.dynamic.values
     if VERDEF not in values:
         return ()
-    window, start = image.window, image.offset_of(values[VERDEF], "version definitions")
-    place, total = start, 0
+    start = image.offset_of(values[VERDEF], "version definitions")
+    count, total, what = min(values.get(VERDEFNUM, 0), _MOST_VERSIONS), 0, "version definition"
     found: list[Definition] = []
-    for _ in range(min(values.get(VERDEFNUM, 0), _MOST_VERSIONS)):
-        _, flags, _, count, _, first, following = window.numbers(
-            "HHHHIII", place, "version definition"
-        )
-        names = []
-        inner = place + first
-        for _ in range(count):
-            name, further = window.numbers("II", inner, "version definition")
-            names.append(name)
-            if not further:
-                break
-            inner += further
+    for place, _, flags, _, size, _, first in _chain(image, "HHHHIII", start, count, what):
+        names = [name for _, name in _chain(image, "II", place + first, size, what)]
         total += len(names)
         if total > _MOST_VERSIONS:
             raise BinaryError(f"version definitions at {start:#x}: more than there can be")
         if names:
             is_base = bool(flags & _BASE)
             found.append(Definition(place, place + first, names[0], is_base, tuple(names[1:])))
-        if not following:
-            break
-        place += following
     return tuple(found)
+
+
+def _chain(
+    image: Image, fields: str, place: int, count: int, what: str
+) -> Iterator[tuple[int, ...]]:
+    """The place of each record and its numbers but the last, which says how far on the next is."""
+    for _ in range(count):
+        *numbers, following = image.window.numbers(fields, place, what)
+        yield place, *numbers
+        if not following:
+            return
+        place += following
