@@ -100,6 +100,11 @@ class Binary:
         """Every machine the file has code for."""
         return tuple(binary.machine for binary in self.each)
 
+    @property
+    def is_loaded(self) -> bool:
+        """Whether a loader has to do with it, as with libraries and programs."""
+        return self.kind in {"shared", "executable"}
+
 
 @dataclass(frozen=True, slots=True)
 class Edit:

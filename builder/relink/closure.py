@@ -13,13 +13,12 @@ import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Literal, Protocol
 
 from builder.binary import Binary
 from builder.errors import BuilderError, UsageError
-from builder.relink.policy import is_loader
+from builder.relink.policy import is_loader, matches
 
 __all__ = [
     "Closure",
@@ -292,7 +291,7 @@ class _Walk:
 
     def _find(self, name: str, here: _Loaded) -> tuple[Outcome, str]:
         """What the rules say, and only when they are silent the search of this machine."""
-        if _matches(name, self._rules.exclude):
+        if matches(self._rules.exclude, name):
             return "excluded", ""
         if here.inside and (place := self._find_inside(name, here)):
             return "inside", place
@@ -306,7 +305,7 @@ class _Walk:
         return ("loose", loose[0]) if loose else self._find_outside(name, here)
 
     def _ruled(self, name: str) -> Outcome | None:
-        if _matches(name, self._rules.siblings):
+        if matches(self._rules.siblings, name):
             return "sibling"
         if name in self._rules.system or is_loader(name):
             return "system"
@@ -336,7 +335,7 @@ class _Walk:
             if found is None or not _is_kin(found[1], here.binary):
                 continue
             real, binary = found
-            if _matches(real, self._rules.exclude):
+            if matches(self._rules.exclude, real):
                 return "excluded", ""
             self.grafts[real] = binary
             return "graft", real
@@ -377,10 +376,6 @@ def _is_kin(binary: Binary, other: Binary) -> bool:
         and binary.machine == other.machine
         and len({libc_of(binary), libc_of(other)} - {""}) < 2  # noqa: PLR2004  # two of them
     )
-
-
-def _matches(name: str, globs: Iterable[str]) -> bool:
-    return any(fnmatchcase(name, glob) for glob in globs)
 
 
 def _arrows(need: Need) -> str:

@@ -11,12 +11,12 @@ import tomllib
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 
 from builder.binary import Binary
 from builder.relink.closure import Closure, Libraries, Need, Outcome, Rules, installed
+from builder.relink.policy import matches
 
 __all__ = ["Microsoft", "microsoft", "resolve_windows"]
 
@@ -37,12 +37,12 @@ class Microsoft:
 
     def rule(self, name: str, bits: int) -> Outcome | None:
         """`system` or `python` for a DLL, in lower case, that a wheel never carries."""
-        if name in self.names or _matches(self.globs, name):
+        if name in self.names or matches(self.globs, name):
             return "system"
-        return "python" if _matches(self.python, name) or self._is_python_64(name, bits) else None
+        return "python" if matches(self.python, name) or self._is_python_64(name, bits) else None
 
     def _is_python_64(self, name: str, bits: int) -> bool:
-        return bits == 64 and _matches(self.python_64, name)  # noqa: PLR2004  # bits
+        return bits == 64 and matches(self.python_64, name)  # noqa: PLR2004  # bits
 
 
 @cache
@@ -158,13 +158,13 @@ class _Walk:
     def _place(self, name: str, here: _Module) -> tuple[Outcome, str]:
         """What the rules say, and only when they are silent the search of this machine."""
         lower = name.lower()
-        if _matches(self._exclude, lower):
+        if matches(self._exclude, lower):
             return "excluded", ""
         for folder in here.folders:
             path = self._places.get(_joined(folder.lower(), lower))
             if path is not None and self._fits(self._members[path], here):
                 return "inside", path
-        if _matches(self._siblings, lower):
+        if matches(self._siblings, lower):
             return "sibling", ""
         if (ruled := microsoft().rule(lower, here.binary.bits)) is not None:
             return ruled, ""
@@ -182,7 +182,7 @@ class _Walk:
             found = self._host.look(f"{folder}/{name}")
             if found is None or not self._fits(found[1], here):
                 continue
-            if _matches(self._exclude, found[0].lower()):
+            if matches(self._exclude, found[0].lower()):
                 return "excluded", ""
             self.grafts[found[0]] = found[1]
             return "graft", found[0]
@@ -215,7 +215,3 @@ def _folder(path: str) -> str:
 
 def _joined(folder: str, name: str) -> str:
     return f"{folder}/{name}" if folder not in {"", "."} else name
-
-
-def _matches(globs: Iterable[str], name: str) -> bool:
-    return any(fnmatchcase(name, glob) for glob in globs)

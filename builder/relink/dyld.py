@@ -12,12 +12,12 @@ import tomllib
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 
 from builder.binary import Binary
 from builder.relink.closure import Closure, Libraries, Need, Outcome, Rules, installed
+from builder.relink.policy import matches
 
 __all__ = ["Apple", "apple", "candidates", "expand_entry", "leaf", "resolve_macos"]
 
@@ -244,15 +244,15 @@ class _Walk:
 
     def _ruled(self, name: str, here: _Image, tried: dict[str, None]) -> tuple[Outcome, str] | None:
         short = leaf(name)
-        if _matches(self._rules.exclude, name, short, posixpath.basename(name)):
+        if matches(self._rules.exclude, name, short, posixpath.basename(name)):
             return "excluded", ""
         if here.inside and (place := self._inside(name, here, tried)):
             return "inside", place
-        if _matches(self._rules.siblings, short, posixpath.basename(name)):
+        if matches(self._rules.siblings, short, posixpath.basename(name)):
             return "sibling", ""
         if self._is_system(name, here):
             return "system", ""
-        return ("python", "") if _matches(self._apple.python, name, short) else None
+        return ("python", "") if matches(self._apple.python, name, short) else None
 
     def _beyond(self, name: str, here: _Image, tried: dict[str, None]) -> tuple[Outcome, str]:
         """Where else it is: elsewhere in the wheel, in the system, or on this machine."""
@@ -268,7 +268,7 @@ class _Walk:
             found = self._host.look(path)
             if found is None:
                 tried[path] = None
-            elif _matches(self._rules.exclude, found[0], posixpath.basename(found[0])):
+            elif matches(self._rules.exclude, found[0], posixpath.basename(found[0])):
                 return "excluded", ""
             elif self._fits(path, found[1], wanted, tried):
                 self.grafts[found[0]] = found[1]
@@ -294,7 +294,7 @@ class _Walk:
         if not name.startswith("@rpath/"):
             return name.startswith("/") and self._apple.has(name)
         known = self._apple.rpaths
-        return any(_matches(known.get(folder, ()), leaf(name)) for folder in here.rpaths)
+        return any(matches(known.get(folder, ()), leaf(name)) for folder in here.rpaths)
 
     def _outside(self, name: str, here: _Image) -> Iterator[str]:
         """Every place of this machine, in the order of dyld: by name, as it is, and last resorts."""
@@ -340,7 +340,3 @@ def _folders(binary: Binary, folder: str, program: str) -> tuple[str, ...]:
 def _plain(path: str) -> str:
     """An absolute path in its shortest form; `normpath` keeps two slashes at the beginning."""
     return f"/{posixpath.normpath(path).lstrip('/')}"
-
-
-def _matches(globs: Iterable[str], *names: str) -> bool:
-    return any(fnmatchcase(name, glob) for glob in globs for name in names)

@@ -22,7 +22,7 @@ from builder.relink.policy import (
     policies,
     whitelist,
 )
-from builder.relink.system import Relinked, Relinking, Verdict
+from builder.relink.system import Relinked, Relinking, Verdict, loaded, of_one_machine
 
 __all__ = ["Known", "Linux", "known_by_name"]
 
@@ -107,14 +107,7 @@ class Linux:
 
     def _own(self, members: Mapping[str, Binary]) -> tuple[str, Mapping[str, Binary]]:
         """The architecture, and its binaries that a loader has to do with."""
-        dynamic = {
-            path: binary
-            for path, binary in members.items()
-            if binary.format == "elf" and binary.kind in {"shared", "executable"}
-        }
-        machines = [binary.machine for binary in dynamic.values()]
-        arch = self._arch or max(sorted(set(machines)), key=machines.count, default="")
-        return arch, {path: one for path, one in dynamic.items() if one.machine == arch}
+        return of_one_machine(loaded(members, "elf"), self._arch)
 
 
 class _Judge:

@@ -10,12 +10,12 @@ import posixpath
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
 from builder.binary import Binary, Edit
 from builder.errors import BuilderError
 from builder.relink.closure import Need, expand, installed
 from builder.relink.linux_script import shim
+from builder.relink.policy import matches
 from builder.relink.sibling import leaving, leaving_for_anywhere, owner_of, way
 from builder.relink.system import Grafted, Relinked, Relinking
 
@@ -127,14 +127,12 @@ class _Relink:
             self._notes.append(
                 f"{soname}: no folder is looked into by all that need it, so it has one of its own"
             )
-        folder = self._case.included.get(source, "") or self._folder
         if self._keeps_name(source):
-            path = posixpath.join(folder, soname)
+            path = posixpath.join(self._folder, soname)
             if path not in self._case.names:
                 return _Place(path)
-        path = posixpath.join(
-            folder, grafted_name(posixpath.basename(source), self._case.digests[source])
-        )
+        name = grafted_name(posixpath.basename(source), self._case.digests[source])
+        path = posixpath.join(self._folder, name)
         there = self._case.members.get(path)
         if path in self._case.names and (
             there is None or there.soname not in {"", posixpath.basename(path)}
@@ -149,7 +147,7 @@ class _Relink:
         """Whether others know a graft by its name, and would not find it under another."""
         names = {need.name for need in self._users[source]}
         names |= {posixpath.basename(source), self._case.closure.grafts[source].soname}
-        if not self._case.mangle or self._case.placement == "beside":
+        if self._case.placement == "beside":
             return True
         for name in sorted(names & self._case.spoken.keys()):
             speakers = ", ".join(self._case.spoken[name])
@@ -157,7 +155,7 @@ class _Relink:
             return True
         if source in self._case.included:
             return not any(name in self._promised for name in names)
-        return any(fnmatchcase(name, glob) for name in names for glob in self._keep_name)
+        return matches(self._keep_name, *names)
 
     def _common_folder(self, source: str, known: Mapping[str, _Place]) -> str | None:
         """A folder of the wheel where all that need a graft look for it, under one name."""

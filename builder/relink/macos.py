@@ -6,19 +6,18 @@ import posixpath
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from fnmatch import fnmatchcase
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
 from builder.binary import Binary, Edit
-from builder.config.recipe import Sibling
 from builder.errors import BuilderError
 from builder.relink.closure import Closure, Libraries, Need, Rules, installed
 from builder.relink.dyld import apple, candidates, expand_entry, leaf, resolve_macos
 from builder.relink.host import Host
 from builder.relink.macos_tag import judge_macos
-from builder.relink.system import Grafted, Relinked, Relinking, Verdict
+from builder.relink.sibling import owner_of
+from builder.relink.system import Grafted, Relinked, Relinking, Verdict, loaded
 
 __all__ = ["MacOS"]
 
@@ -63,10 +62,8 @@ def _own(members: Mapping[str, Binary]) -> Mapping[str, Binary]:
     """The binaries that the loader of macOS has to do with; those of iOS and objects are not."""
     return {
         path: binary
-        for path, binary in members.items()
-        if binary.format == "macho"
-        and binary.kind in {"shared", "executable"}
-        and binary.platform in {"", "macos"}
+        for path, binary in loaded(members, "macho").items()
+        if binary.platform in {"", "macos"}
     }
 
 
@@ -170,11 +167,7 @@ class _Relink:
         here = installed(path)
         kept = [entry for entry in binary.rpath if not _leaves(here, entry, binary)]
         wanted = tuple(dict.fromkeys((*kept, *self._ways(path, here))))
-        names = tuple(
-            (need.name, new)
-            for need in self._needs.get(path, ())
-            if (new := self._new_name(need, here)) not in {"", need.name}
-        )
+        names = self._names(path, here)
         return Edit(needed=names, search=None if wanted == binary.rpath else wanted)
 
     def _graft(self, source: str, binary: Binary) -> Edit:
@@ -183,16 +176,16 @@ class _Relink:
         system = [entry for entry in binary.rpath if apple().has(entry)]
         wanted = tuple(dict.fromkeys((*system, *self._ways(source, here))))
         identity = f"@rpath/{posixpath.basename(here)}"
-        names = tuple(
-            (need.name, new)
-            for need in self._needs.get(source, ())
-            if (new := self._new_name(need, here)) not in {"", need.name}
-        )
         return Edit(
             soname=identity if binary.soname not in {"", identity} else None,
-            needed=names,
+            needed=self._names(source, here),
             search=None if wanted == binary.rpath else wanted,
         )
+
+    def _names(self, requirer: str, here: str) -> tuple[tuple[str, str], ...]:
+        """The libraries that are needed under another name, each with the new one."""
+        names = [(need.name, self._new_name(need, here)) for need in self._needs.get(requirer, ())]
+        return tuple((old, new) for old, new in names if new not in {"", old})
 
     def _new_name(self, need: Need, here: str) -> str:
         """The install name that leads from a file to what it needs; empty to keep the old one."""
@@ -214,8 +207,9 @@ class _Relink:
 
     def _ways(self, requirer: str, here: str) -> Iterator[str]:
         """The rpath entries that lead to the siblings a file needs."""
+        siblings = self._case.siblings
         for need in self._needs.get(requirer, ()):
-            if need.outcome == "sibling" and (owner := _owner(need.name, self._case.siblings)):
+            if need.outcome == "sibling" and (owner := owner_of(leaf(need.name), siblings)):
                 yield _way(here, owner.directory)
 
 
@@ -252,14 +246,6 @@ def _leaves(path: str, entry: str, binary: Binary) -> bool:
 def _way(here: str, place: str) -> str:
     way = posixpath.relpath(place, posixpath.dirname(here) or ".")
     return "@loader_path" if way == "." else f"@loader_path/{way}"
-
-
-def _owner(name: str, siblings: Sequence[Sibling]) -> Sibling | None:
-    names = leaf(name), posixpath.basename(name)
-    for sibling in siblings:
-        if any(fnmatchcase(one, glob) for glob in sibling.libraries for one in names):
-            return sibling
-    return None
 
 
 def _hashed(place: str, digest: str) -> str:

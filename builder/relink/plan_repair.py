@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -20,7 +20,7 @@ from builder.relink.plan import Plan, Subject, Wanted
 from builder.relink.plan_files import dropped, labels, moved, recorded
 from builder.relink.plan_tags import named, refuse_if_too_new, verdict_on
 from builder.relink.sibling import requirements, used_siblings
-from builder.relink.system import Relinked, Relinking, Verdict
+from builder.relink.system import Grafted, Relinked, Relinking, Verdict
 
 __all__ = ["needs_of", "plan_relabel", "plan_repair"]
 
@@ -33,13 +33,17 @@ def plan_repair(subject: Subject, wanted: Wanted) -> Plan:
     """
     wheel, facts = subject.wheel, subject.facts
     rules, closure = needs_of(subject, wanted)
-    _refuse_forgotten(rules, subject, closure)
+    found = (subject.host.look(path) for path in rules.include)
+    asked = tuple(real[0] for real in found if real is not None)
+    _refuse_forgotten(asked, subject, closure)
     rules = _with_real_names(rules, closure)
     outside = (*rules.exclude, *rules.siblings)
-    relinked = subject.system.relink(_relinking(subject, wanted, rules, closure))
-    refuse_if_too_new(subject, wanted, _as_found(facts.binaries, closure, relinked), outside)
+    relinked = subject.system.relink(_relinking(subject, wanted, rules, closure, frozenset(asked)))
+    members, grafts = _made(facts.binaries, closure, relinked)
+    refuse_if_too_new(subject, wanted, _as_found(members, closure, grafts), outside)
     paths = moved(subject, wanted, relinked)
-    binaries = _binaries(facts.binaries, closure, relinked, paths)
+    binaries = {paths.get(path, path): binary for path, binary in members.items()}
+    binaries |= {graft.path: binary for graft, binary in grafts}
     verdict = verdict_on(subject, wanted, binaries, outside)
     name = named(wheel.name, wanted.version, verdict)
     dist_info = _dist_info(wheel, wanted.version)
@@ -119,8 +123,9 @@ def _named_like(glob: str, host: Libraries) -> list[str]:
     ]
 
 
-def _relinking(subject: Subject, wanted: Wanted, rules: Rules, closure: Closure) -> Relinking:
-    found = (subject.host.look(path) for path in rules.include)
+def _relinking(
+    subject: Subject, wanted: Wanted, rules: Rules, closure: Closure, asked: frozenset[str]
+) -> Relinking:
     case = Relinking(
         project=subject.wheel.name.project,
         members=subject.facts.binaries,
@@ -132,7 +137,7 @@ def _relinking(subject: Subject, wanted: Wanted, rules: Rules, closure: Closure)
         texts=subject.members.text,
         library_suffix=wanted.library_suffix,
         placement=wanted.placement,
-        included={real[0]: "" for real in found if real is not None},
+        included=asked,
     )
     if not closure.grafts or case.placement == "beside":
         return case  # no name changes, so it does not matter who knows one
@@ -164,48 +169,40 @@ def _with_real_names(rules: Rules, closure: Closure) -> Rules:
     return replace(rules, exclude=tuple(dict.fromkeys((*rules.exclude, *known))))
 
 
-def _refuse_forgotten(rules: Rules, subject: Subject, closure: Closure) -> None:
+def _refuse_forgotten(asked: tuple[str, ...], subject: Subject, closure: Closure) -> None:
     """Raise `UsageError` for a library that was asked for and that this system cannot graft."""
-    found = (subject.host.look(path) for path in rules.include)
-    if lost := [real[0] for real in found if real is not None and real[0] not in closure.grafts]:
+    if lost := [source for source in asked if source not in closure.grafts]:
         raise UsageError(
             f"`{lost[0]}` cannot be included in a wheel for {subject.system.name}",
             hint="only a library that something needs by its name is grafted there",
         )
 
 
-def _as_found(
+def _made(
     before: Mapping[str, Binary], closure: Closure, relinked: Relinked
-) -> Mapping[str, Binary]:
-    """Every binary as it will be, by the path it has now."""
+) -> tuple[Mapping[str, Binary], Sequence[tuple[Grafted, Binary]]]:
+    """Every member, by the path it has now, and every graft as they will be."""
     members = {
         path: expected(binary, relinked.edits[path]) if path in relinked.edits else binary
         for path, binary in before.items()
     }
-    grafts = {
+    return members, [
+        (graft, expected(closure.grafts[graft.source], graft.edit)) for graft in relinked.grafts
+    ]
+
+
+def _as_found(
+    members: Mapping[str, Binary], closure: Closure, grafts: Iterable[tuple[Grafted, Binary]]
+) -> Mapping[str, Binary]:
+    """Every binary as it will be, by the path it has now."""
+    made = {
         graft.source: replace(
-            expected(closure.grafts[graft.source], graft.edit),
+            binary,
             soname=posixpath.basename(graft.path),  # also of one that did not say its name
         )
-        for graft in relinked.grafts
+        for graft, binary in grafts
     }
-    return {**members, **closure.grafts, **grafts}
-
-
-def _binaries(
-    before: Mapping[str, Binary], closure: Closure, relinked: Relinked, paths: Mapping[str, str]
-) -> Mapping[str, Binary]:
-    """Every binary of the repaired wheel as it will be read from it."""
-    members = {
-        paths.get(path, path): expected(binary, relinked.edits[path])
-        if path in relinked.edits
-        else binary
-        for path, binary in before.items()
-    }
-    grafts = {
-        graft.path: expected(closure.grafts[graft.source], graft.edit) for graft in relinked.grafts
-    }
-    return {**members, **grafts}
+    return {**members, **closure.grafts, **made}
 
 
 def _copies(subject: Subject) -> Iterator[str]:
@@ -226,7 +223,7 @@ def _strange(subject: Subject) -> tuple[str, ...]:
             f"{path}: is for another machine and was not looked at"
             for path, binary in subject.facts.binaries.items()
             if binary.format == "elf"
-            and binary.kind in {"shared", "executable"}
+            and binary.is_loaded
             and path not in subject.own
             and binary.machine not in own
         ),

@@ -26,6 +26,7 @@ __all__ = [
     "blockers",
     "is_loader",
     "lowest",
+    "matches",
     "policies",
     "whitelist",
 ]
@@ -116,6 +117,11 @@ def _folder() -> Path:
 def whitelist(known: Iterable[Policy]) -> frozenset[str]:
     """Every library that at least one policy promises; such a library is never grafted."""
     return frozenset().union(*(policy.libraries for policy in known))
+
+
+def matches(globs: Iterable[str], *names: str) -> bool:
+    """Whether one of the globs matches one of the names of a library."""
+    return any(fnmatchcase(name, glob) for glob in globs for name in names)
 
 
 def is_loader(soname: str) -> bool:
@@ -211,7 +217,7 @@ def _demand(
                 versions.add((family, version))
     external = (name for name in users if name not in inside and not is_loader(name))
     return _Demand(
-        frozenset(name for name in external if not any(fnmatchcase(name, glob) for glob in globs)),
+        frozenset(name for name in external if not matches(globs, name)),
         frozenset(versions),
         {name: tuple(some) for name, some in users.items()},
         any(next(_instructions(binary), "") for binary in binaries.values()),
@@ -233,11 +239,9 @@ def _libraries(
     path: str, binary: Binary, policy: Policy, inside: set[str], globs: tuple[str, ...]
 ) -> Iterator[Blocker]:
     for soname in binary.needed:
-        if soname in policy.libraries or soname in inside or is_loader(soname):
-            continue
-        if any(fnmatchcase(soname, glob) for glob in globs):
-            continue
-        yield Blocker(policy.name, path, "", soname)
+        is_there = soname in policy.libraries or soname in inside or is_loader(soname)
+        if not is_there and not matches(globs, soname):
+            yield Blocker(policy.name, path, "", soname)
 
 
 def _versions(path: str, binary: Binary, policy: Policy, own: set[str]) -> Iterator[Blocker]:

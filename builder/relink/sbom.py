@@ -36,10 +36,8 @@ class Component:
     owner: Owner | None = None
 
 
-def render(
-    project: str, version: str, components: Sequence[Component], *, tool: str = "", file: str = ""
-) -> bytes:
-    """The bill as UTF-8 text. `tool` is the version of what grafted, `file` the wheel's file name."""
+def render(project: str, version: str, components: Sequence[Component], *, file: str = "") -> bytes:
+    """The bill as UTF-8 text. `file` is the wheel's file name."""
     wheel = f"pkg:pypi/{quote(project)}@{quote(version)}"
     main = f"{wheel}?file_name={quote(file)}" if file else wheel
     rows = sorted(components, key=lambda row: row.path)
@@ -52,7 +50,7 @@ def render(
                 "version": version,
                 "purl": main,
             },
-            "tools": {"components": [_tool(tool)]},
+            "tools": {"components": [{"type": "application", "name": "manybuild"}]},
         },
         "components": [_component(row) for row in rows],
         "dependencies": [
@@ -85,10 +83,6 @@ def licence_files(components: Sequence[Component]) -> Mapping[str, bytes]:
             except OSError:
                 continue
     return files
-
-
-def _tool(version: str) -> Mapping[str, str]:
-    return {"type": "application", "name": "manybuild", **({"version": version} if version else {})}
 
 
 def _reference(row: Component) -> str:

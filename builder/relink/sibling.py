@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from builder.binary import Binary
 from builder.relink.closure import Closure, expansions, installed
+from builder.relink.policy import matches
 
 if TYPE_CHECKING:
     from builder.config.recipe import Sibling
 
 __all__ = ["leaving", "leaving_for_anywhere", "owner_of", "requirements", "used_siblings", "way"]
-
 
 _SYSTEM = ("/lib/", "/lib64/", "/usr/lib/", "/usr/lib64/")
 
@@ -22,10 +21,7 @@ _SYSTEM = ("/lib/", "/lib64/", "/usr/lib/", "/usr/lib64/")
 def owner_of(name: str, siblings: Iterable[Sibling]) -> Sibling | None:
     """The first sibling that owns a library by its name, or by the last part of a path."""
     names = {name, posixpath.basename(name)}
-    for sibling in siblings:
-        if any(fnmatchcase(one, glob) for glob in sibling.libraries for one in names):
-            return sibling
-    return None
+    return next((sibling for sibling in siblings if matches(sibling.libraries, *names)), None)
 
 
 def used_siblings(closure: Closure, siblings: Iterable[Sibling]) -> tuple[Sibling, ...]:

@@ -11,14 +11,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from builder.binary import Binary, Edit
+from builder.binary import Binary, Edit, Format
 from builder.relink.closure import Closure, Libraries, Rules
 from builder.relink.policy import Blocker
 
 if TYPE_CHECKING:
     from builder.config.recipe import Sibling
 
-__all__ = ["Grafted", "Placement", "Relinked", "Relinking", "System", "Verdict"]
+__all__ = [
+    "Grafted",
+    "Placement",
+    "Relinked",
+    "Relinking",
+    "System",
+    "Verdict",
+    "loaded",
+    "of_one_machine",
+]
 
 Placement = Literal["libs", "beside"]
 """Into a folder of their own, or where those who need them look anyway, under their own names."""
@@ -30,10 +39,9 @@ class Relinking:
 
     `members` are its binaries by path and `names` all its files; `texts` reads a small one.
     `digests` are the sha256 of the libraries to graft, by real path. `library_suffix` ends the name
-    of the folder they go into, empty for the system's own way; without `mangle` they keep their
-    names. `spoken` are names of grafts that are in the strings of binaries which open libraries by
-    name, each with the paths of those binaries. `included` are the real paths of grafts that were
-    asked for, each with the folder of the wheel to put it into, or an empty text.
+    of the folder they go into, empty for the system's own way. `spoken` are names of grafts that
+    are in the strings of binaries which open libraries by name, each with the paths of those
+    binaries. `included` are the real paths of grafts that were asked for.
     """
 
     project: str
@@ -46,9 +54,8 @@ class Relinking:
     texts: Callable[[str], bytes]
     library_suffix: str = ""
     placement: Placement = "libs"
-    mangle: bool = True
     spoken: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    included: Mapping[str, str] = field(default_factory=dict)
+    included: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,3 +143,17 @@ class System(Protocol):
     def libraries(self, search: tuple[Path, ...]) -> Libraries:
         """Where this system's loader looks on this machine; only `search` for a foreign system."""
         ...
+
+
+def loaded(binaries: Mapping[str, Binary], format_: Format) -> Mapping[str, Binary]:
+    """The binaries of one format that a loader has to do with, by path."""
+    return {path: one for path, one in binaries.items() if one.format == format_ and one.is_loaded}
+
+
+def of_one_machine(
+    binaries: Mapping[str, Binary], arch: str = ""
+) -> tuple[str, Mapping[str, Binary]]:
+    """The architecture that is given, or the most common one, and the binaries for it."""
+    machines = [binary.machine for binary in binaries.values()]
+    arch = arch or max(sorted(set(machines)), key=machines.count, default="")
+    return arch, {path: binary for path, binary in binaries.items() if binary.machine == arch}

@@ -11,7 +11,7 @@ from builder.binary import Binary, Format
 from builder.errors import UsageError
 from builder.relink.contents import Members
 from builder.relink.policy import arch_of, policies
-from builder.relink.system import System
+from builder.relink.system import System, loaded, of_one_machine
 
 if TYPE_CHECKING:
     from builder.config.machine import Machine
@@ -20,9 +20,8 @@ __all__ = ["asked_tags", "own_binaries", "refuse_strangers", "system_for", "syst
 
 Name = Literal["linux", "macos", "windows"]
 
-_FORMATS: Mapping[Format, Name] = {"elf": "linux", "macho": "macos", "pe": "windows"}
+_FORMATS: Mapping[Name, Format] = {"linux": "elf", "macos": "macho", "windows": "pe"}
 _TAGS = re.compile(r"(macosx|win)(?:\d+$|_.*)")
-_LOADED = frozenset({"shared", "executable"})
 _SHOWN = 15
 
 
@@ -43,11 +42,13 @@ def system_of(binaries: Iterable[Binary], claimed: Iterable[str]) -> Name | None
             f"no wheel for {', '.join(tags)} can be repaired",
             hint="wheels for Linux, macOS and Windows can",
         )
-    loaded = [binary for binary in binaries if binary.kind in _LOADED]
-    names = {_FORMATS[binary.format] for binary in loaded}
-    if len(names) != 1 or all(binary.kind == "executable" for binary in loaded):
+    found = [binary for binary in binaries if binary.is_loaded]
+    names = [
+        name for name, one in _FORMATS.items() if any(binary.format == one for binary in found)
+    ]
+    if len(names) != 1 or all(binary.kind == "executable" for binary in found):
         return None
-    return names.pop()
+    return names[0]
 
 
 def system_for(
@@ -85,16 +86,8 @@ def own_binaries(
     name: Name, binaries: Mapping[str, Binary], claimed: Iterable[str]
 ) -> Mapping[str, Binary]:
     """The binaries that a loader of the system has to do with; for Linux, of one machine."""
-    own = {
-        path: binary
-        for path, binary in binaries.items()
-        if _FORMATS[binary.format] == name and binary.kind in _LOADED
-    }
-    if name != "linux":
-        return own
-    machines = [binary.machine for binary in own.values()]
-    arch = arch_of(claimed) or max(sorted(set(machines)), key=machines.count, default="")
-    return {path: binary for path, binary in own.items() if binary.machine == arch}
+    own = loaded(binaries, _FORMATS[name])
+    return own if name != "linux" else of_one_machine(own, arch_of(claimed))[1]
 
 
 def refuse_strangers(wheel: str, binaries: Mapping[str, Binary], claimed: Iterable[str]) -> None:
@@ -102,7 +95,7 @@ def refuse_strangers(wheel: str, binaries: Mapping[str, Binary], claimed: Iterab
     lines = [
         f"{path}: is {binary.format} for {' and '.join(binary.machines)}"
         for path, binary in binaries.items()
-        if binary.kind in _LOADED
+        if binary.is_loaded
     ]
     if lines:
         raise UsageError(

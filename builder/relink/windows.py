@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import posixpath
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal, Self
 
@@ -15,7 +14,8 @@ from builder.relink.closure import Closure, Libraries, Need, Outcome, Rules, ins
 from builder.relink.dll import microsoft, resolve_windows
 from builder.relink.dll_folders import DllHost, Registered, registered_folders
 from builder.relink.init_patch import is_namespace, patched
-from builder.relink.system import Grafted, Relinked, Relinking, Verdict
+from builder.relink.policy import matches
+from builder.relink.system import Grafted, Relinked, Relinking, Verdict, loaded
 from builder.relink.windows_tag import judge_windows
 
 __all__ = ["Windows"]
@@ -56,7 +56,7 @@ class Windows:
         only_inside: bool = False,
     ) -> Closure:
         """Where everything the binaries import comes from."""
-        own = _own(members)
+        own = loaded(members, "pe")
         return resolve_windows(own, rules, host, self._registered.folders, only_inside=only_inside)
 
     def relink(self, case: Relinking) -> Relinked:
@@ -68,19 +68,11 @@ class Windows:
     ) -> Verdict:
         """The tags that the binaries deserve; those that are claimed when they are honest."""
         del outside  # a tag says nothing about libraries that are not in the wheel
-        return judge_windows(_own(binaries), claimed)
+        return judge_windows(loaded(binaries, "pe"), claimed)
 
     def libraries(self, search: tuple[Path, ...]) -> Libraries:
         """Folders to look into without regard to case."""
         return DllHost(search)
-
-
-def _own(members: Mapping[str, Binary]) -> Mapping[str, Binary]:
-    return {
-        path: binary
-        for path, binary in members.items()
-        if binary.format == "pe" and binary.kind in {"shared", "executable"}
-    }
 
 
 class _Relink:
@@ -89,7 +81,7 @@ class _Relink:
     def __init__(self, case: Relinking, registered: Registered) -> None:
         self._case = case
         self._registered = registered.folders
-        self._members = _own(case.members)
+        self._members = loaded(case.members, "pe")
         self._notes = list(registered.notes)
         self._needs: dict[str, list[Need]] = {}
         for need in case.closure.needs:
@@ -129,13 +121,11 @@ class _Relink:
         """
         closure = self._case.closure
         names = {need.place: posixpath.basename(need.place) for need in closure.of("graft")}
-        plain = (*microsoft().keep_name,)
+        kept = microsoft().keep_name
         changed = {
             place
             for place, name in names.items()
-            if self._case.mangle
-            and self._beside is None
-            and not any(fnmatchcase(name.lower(), glob) for glob in plain)
+            if self._beside is None and not matches(kept, name.lower())
         }
         digests = _digests({place: self._grafts_of(place) for place in names}, self._case.digests)
         for place in changed:
@@ -232,7 +222,7 @@ class _Relink:
         siblings = {
             sibling.directory
             for sibling in self._case.siblings
-            if any(fnmatchcase(name, glob.lower()) for name in names for glob in sibling.libraries)
+            if matches(map(str.lower, sibling.libraries), *names)
         }
         own = (self._libs,) if closure.grafts and self._beside is None else ()
         return (*own, *sorted(loose), *sorted(siblings))

@@ -17,7 +17,6 @@ from builder.verbs.inspection import External, Found, Platform, Subject, Unread,
 
 __all__ = ["judged"]
 
-_LOADED: Final = frozenset({"shared", "executable"})
 _LINUX: Final = re.compile(r"(?:linux|manylinux\d+|manylinux_\d+_\d+|musllinux_\d+_\d+)_(.+)")
 _TAGS: Final[tuple[tuple[str, Format], ...]] = (
     ("linux", "elf"), ("manylinux", "elf"), ("musllinux", "elf"),
@@ -52,7 +51,7 @@ def judged(shown: str, looked: Looked) -> Subject:
             faults=[f"{row.path}: {row.reason}" for row in unread],
             hint="a damaged file has to be made again",
         )
-    loaded = {names[name]: one for name, one in facts.binaries.items() if one.kind in _LOADED}
+    loaded = {names[name]: one for name, one in facts.binaries.items() if one.is_loaded}
     case = _Case.of(looked, loaded)
     if case is None:
         tag = "any" if looked.kind == "wheel" and not found else ""

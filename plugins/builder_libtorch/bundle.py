@@ -41,7 +41,6 @@ __all__ = [
 _FOLDER = "lib"
 _HEAD = 8
 _WINDOW = 1 << 20
-_LOADED = frozenset({"shared", "executable"})
 _DOORS = "no package can register a folder"
 """A note for wheels, whose modules can; in an archive, DLLs lie beside DLLs anyway."""
 
@@ -135,7 +134,7 @@ def binaries_of(parts: Iterable[Part]) -> Mapping[str, Binary]:
         except BinaryError as error:
             faults.append(f"{part.path}: {error.message.removeprefix(f'`{part.content!s}`: ')}")
             continue
-        if binary.kind in _LOADED:
+        if binary.is_loaded:
             found[part.path] = binary
     if faults:
         raise BuilderError(

@@ -30,7 +30,6 @@ _HEAD = 8
 _WINDOW = 1 << 20
 _LONGEST_LINK = 4096
 _SMALL = 4 << 20
-_LOADED = frozenset({"shared", "executable"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +97,7 @@ class _Seen:
         except BinaryError as error:
             self.problems.append(f"{path}: {error.message}")
             return
-        if binary.kind in _LOADED:
+        if binary.is_loaded:
             self.binaries[path] = binary
 
 

@@ -53,7 +53,7 @@ def relink(
     case = Relinking(
         project="p", members=members, closure=closure, rules=rules, siblings=(TORCH,),
         digests={**own, **(digests or {})}, names=frozenset((*names, *members)),
-        texts=lambda path: path.encode(), library_suffix="", placement="libs", mangle=True,
+        texts=lambda path: path.encode(), library_suffix="", placement="libs",
     )  # fmt: skip
     return MacOS().relink(replace(case, **options))
 

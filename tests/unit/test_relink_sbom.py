@@ -14,7 +14,7 @@ OWN = Component("libham.so", "spam.libs/libham-cd.so", "c" * 64, "d" * 64)
 
 
 def test_a_bill_says_what_was_grafted_and_where_it_came_from() -> None:
-    bill = json.loads(render("spam", "1.0", (OWN, GOMP), tool="0.2", file="spam-1.0-x.whl"))
+    bill = json.loads(render("spam", "1.0", (OWN, GOMP), file="spam-1.0-x.whl"))
     assert (bill["bomFormat"], bill["specVersion"], bill["version"]) == ("CycloneDX", "1.6", 1)
     assert bill["metadata"]["component"]["purl"] == "pkg:pypi/spam@1.0?file_name=spam-1.0-x.whl"
     gomp, ham = bill["components"]
