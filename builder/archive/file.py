@@ -7,9 +7,10 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Lock
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from builder.archive.tally import Tally
+if TYPE_CHECKING:
+    from builder.archive.tally import Tally
 
 __all__ = ["WINDOW", "File", "copy", "file_digest"]
 

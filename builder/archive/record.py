@@ -14,10 +14,12 @@ from builder.archive.listing import list_files
 from builder.errors import BuilderError
 
 __all__ = [
+    "SIGNATURES",
     "RecordError",
     "Row",
     "compare",
     "encode_digest",
+    "is_strong",
     "parse",
     "render",
     "row_of",
@@ -25,10 +27,9 @@ __all__ = [
     "write",
 ]
 
-_SIGNATURES = ("RECORD.jws", "RECORD.p7s")
+SIGNATURES = ("RECORD.jws", "RECORD.p7s")
+"""Files beside a RECORD that cannot be right any more when it changes."""
 _STRONG = frozenset({"sha256", "sha384", "sha512"})
-
-
 _LONGEST_SIZE = 19
 """Digits of the largest file there can be."""
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
@@ -54,6 +55,11 @@ def encode_digest(sha256: bytes) -> str:
     """A raw SHA-256 digest as RECORD writes it."""
     text = b2a_base64(sha256, newline=False).translate(_URL_SAFE, b"=")
     return "sha256=" + text.decode("ascii")
+
+
+def is_strong(digest: str) -> bool:
+    """Whether a digest as RECORD writes it is one that a wheel may have."""
+    return digest.partition("=")[0] in _STRONG
 
 
 def row_of(root: Path, path: str) -> Row:
@@ -83,7 +89,7 @@ def write(root: Path, dist_info: str) -> tuple[Row, ...]:
     Signatures of the old RECORD (`RECORD.jws`, `RECORD.p7s`) are removed: they cannot be right any
     more.
     """
-    for name in _SIGNATURES:
+    for name in SIGNATURES:
         (root / dist_info / name).unlink(missing_ok=True)
     itself = f"{dist_info}/RECORD"
     rows = tuple(row_of(root, path) for path in list_files(root) if path != itself)
@@ -141,15 +147,14 @@ def _problems(
         seen.add(path)
         if path in exempt:
             continue
-        kind = digest.partition("=")[0]
-        real = digests.get(path)
+        kind, real = digest.partition("=")[0], digests.get(path)
         if path not in sizes:
             yield f"{path}: listed in RECORD but not in the wheel"
         elif not digest:
             yield f"{path}: has no digest in RECORD"
         elif size and int(size) != sizes[path]:
             yield f"{path}: has {sizes[path]} bytes, RECORD says {size}"
-        elif kind not in _STRONG:
+        elif not is_strong(digest):
             yield f"{path}: has a weak digest in RECORD: {kind}"
         elif real and kind == "sha256" and digest != real:
             yield f"{path}: does not have the digest RECORD says"
@@ -161,7 +166,7 @@ def _problems(
 
 def _signed(itself: str) -> tuple[str, ...]:
     """The paths of signatures of a RECORD."""
-    return tuple(itself.removesuffix("RECORD") + name for name in _SIGNATURES)
+    return tuple(itself.removesuffix("RECORD") + name for name in SIGNATURES)
 
 
 def _table(text: str) -> list[list[str]]:

@@ -14,10 +14,9 @@ from typing import Literal, Protocol
 from builder.errors import BuilderError
 from builder.process import Command, ProcessError, Processes
 
-__all__ = ["ENGINES", "Engine", "EngineName", "Program", "RepairJob"]
+__all__ = ["Engine", "EngineName", "Program", "RepairJob"]
 
 EngineName = Literal["native", "auditwheel", "delocate", "delvewheel"]
-ENGINES: tuple[EngineName, ...] = ("native", "auditwheel", "delocate", "delvewheel")
 _LIMIT = 60 * 60.0
 """Seconds after which an engine is given up."""
 _LAST = 6

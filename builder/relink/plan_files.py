@@ -14,8 +14,6 @@ from builder.relink.system import Relinked
 
 __all__ = ["dropped", "labels", "moved", "recorded"]
 
-_SIGNATURES = ("RECORD.jws", "RECORD.p7s")
-
 
 def moved(subject: Subject, wanted: Wanted, relinked: Relinked) -> Mapping[str, str]:
     """The members that go to another path, by their old one.
@@ -85,19 +83,15 @@ def recorded(subject: Subject, *, check: bool) -> tuple[Mapping[str, Row], tuple
         if path == itself or entry.kind != "file":
             continue
         row = said.get(path, Row(path))
-        if check or row.size != entry.size or not _is_strong(row.digest):
+        if check or row.size != entry.size or not record.is_strong(row.digest):
             row = Row(path, record.encode_digest(members.sha256(path)), entry.size)
         rows[path] = row
     problems = record.compare(wheel.record, rows, itself)
     return rows, tuple(f"RECORD was wrong: {problem}" for problem in problems)
 
 
-def _is_strong(digest: str) -> bool:
-    return digest.partition("=")[0] in {"sha256", "sha384", "sha512"}
-
-
 def _dropped(subject: Subject, paths: Mapping[str, str]) -> Iterator[str]:
-    for name in _SIGNATURES:
+    for name in record.SIGNATURES:
         path = f"{subject.wheel.dist_info}/{name}"
         if path in subject.members.entries:
             yield path
