@@ -34,7 +34,9 @@ def main(argv: Sequence[str], search_path: str) -> int:
             _print_list(checks, json_wanted=options.json, markdown=options.markdown)
             return 0
         if not options.subject:
-            raise UsageError("nothing to check", hint="give a wheel, a folder or an environment")
+            raise UsageError(
+                "nothing to check", hint="give a package, a library, a folder or an environment"
+            )
         path = tuple(Path(folder) for folder in search_path.split(os.pathsep) if folder)
         reports = [_check(Path(file), options, checks, path, processes) for file in options.subject]
     except KeyboardInterrupt:
@@ -98,10 +100,12 @@ def _print_list(checks: tuple[Check, ...], *, json_wanted: bool, markdown: bool)
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m smoke",
-        description="Check wheels, folders and environments.",
+        description="Check packages, libraries, folders and environments of any system.",
         epilog="exit codes: 0 sound, 1 a check failed, 2 bad usage, 3 no check selected",
     )
-    parser.add_argument("subject", nargs="*", help="a wheel, a folder or an environment")
+    parser.add_argument(
+        "subject", nargs="*", help="a wheel, conda package, archive, library, folder or environment"
+    )
     parser.add_argument("--python", type=Path, metavar="ENV", help="an environment to probe, ready")
     parser.add_argument("--import", dest="imports", action="append", default=[], metavar="MODULE")
     parser.add_argument("--select", action="append", default=[], metavar="GLOB")

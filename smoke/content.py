@@ -1,37 +1,64 @@
-"""Reading an artifact once: names, digests, binaries, and traces of the building machine.
+"""Reading an artifact once: names, digests, binaries, metadata, and traces of the building machine.
 
-Nothing is unpacked, so a hostile archive does no harm; what makes it hostile is told as faults.
+Nothing is unpacked, so a hostile archive does no harm; what makes it hostile is told as faults. The
+bytes of one member are in memory when they are few, else in a file that nobody sees.
 """
 
 from __future__ import annotations
 
+import os
+import posixpath
 import re
-import stat
-import zipfile
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
+from tempfile import gettempdir
 from types import MappingProxyType
-from typing import IO
+from typing import Final, Protocol
 
+from builder.archive.conda import INDEX, read_conda, subdir_of
+from builder.archive.content import MANIFEST
+from builder.archive.content import Content as Manifest
+from builder.archive.file import File
 from builder.archive.record import encode_digest
 from builder.archive.refusals import Limits, refuse
-from builder.archive.refusals import Member as Entry
-from builder.binary import Binary, BinaryError, read
-from smoke.subject import Content, Leak, Member
+from builder.archive.refusals import Member as Listed
+from builder.archive.spool import Held, Spooled
+from builder.archive.tar import read_tar
+from builder.archive.tar_source import Content as Stream
+from builder.archive.tar_source import open_source
+from builder.archive.wheel_rules import member_of
+from builder.archive.zip_read import Entry, Zip, ZipError
+from builder.binary import Binary, BinaryError, looks_like, read
+from builder.errors import BuilderError
+from builder.relink.dll_folders import Registered, registered_folders
+from builder.relink.facts import followed
+from smoke.subject import Content, Kind, Member, Trace
+from smoke.traces import Scan, scanner, secrets
 
-__all__ = ["SITE", "read_folder", "read_wheel", "scanner"]
+__all__ = ["SITE", "Reading", "read_content"]
 
-SITE = "lib/python3/site-packages"
+SITE: Final = "lib/python3/site-packages"
 """Where a wheel's root is in the installed layout; the middle folder's name never matters."""
 
-_WINDOW = 1 << 20
-_LEAKS_PER_FILE = 3
-_MAGIC = b"\x7fELF"
-_TEXTS = re.compile(r"^[^/]+\.dist-info/(METADATA|WHEEL|RECORD)$")
-_DATA = re.compile(r"^[^/]+\.data/(purelib|platlib|scripts|data|headers)/(.+)$")
-_SCHEMES = {
+_BIG: Final = 8 << 20
+"""Bytes of a member from which on it is not held in memory."""
+_CHUNK: Final = 1 << 20
+_HEAD: Final = 8
+_LONGEST_TEXT: Final = 64 << 20
+_LONGEST_TARGET: Final = 4096
+_MOST_THREADS: Final = 8
+_TEXTS: Final = re.compile(
+    r"[^/]+\.dist-info/(METADATA|WHEEL|RECORD|entry_points\.txt|sboms/.+\.json)"
+    r"|info/(index|about|paths|run_exports)\.json|info/recipe/.+\.yaml"
+    r"|(.+/)?build-[a-z-]+(\.json)?"
+    r"|.+\.(cmake|pc)"
+)
+_DATA: Final = re.compile(r"[^/]+\.data/(purelib|platlib|scripts|data|headers)/(.+)")
+_SCHEMES: Final = {
     "purelib": SITE,
     "platlib": SITE,
     "scripts": "bin",
@@ -39,176 +66,312 @@ _SCHEMES = {
     "headers": "include/python3",
 }
 
-Scan = Callable[[Iterable[bytes]], tuple[Leak, ...]]
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How an artifact is read: what it may not name, and where its big members lie meanwhile."""
+
+    build_paths: tuple[str, ...] = ()
+    folder: Path = field(default_factory=lambda: Path(gettempdir()))
+    threads: int = field(default_factory=lambda: min(_MOST_THREADS, os.cpu_count() or 1))
 
 
-def read_wheel(path: Path, build_paths: Sequence[str] = ()) -> Content:
-    """Everything in a wheel. A file that is no zip at all gives a Content with that one fault."""
-    scan = scanner(build_paths)
-    members: list[Member] = []
-    damaged: list[str] = []
-    texts: dict[str, str] = {}
-    try:
-        with zipfile.ZipFile(path) as archive:
-            faults = list(_hostile(archive.infolist(), path.stat().st_size))
-            infos = [info for info in archive.infolist() if not info.is_dir()]
-            for info in infos if not faults else ():
-                try:
-                    with archive.open(info) as stream:
-                        member, text, damage = _read_member(
-                            info.filename, _installed(info.filename), stream, scan
-                        )
-                except (zipfile.BadZipFile, NotImplementedError, EOFError, zlib.error) as error:
-                    faults.append(f"{info.filename}: {error}")
-                    continue
-                members.append(member)
-                texts |= text
-                damaged += damage
-    except (zipfile.BadZipFile, OSError) as error:
-        faults = [f"{path.name}: {error}"]
-    return Content(
-        tuple(members), tuple(faults), tuple(damaged), MappingProxyType(dict(sorted(texts.items())))
+class _Raw(Protocol):
+    """The bytes of one member: `Held`, `Spooled`, or a file where it lies."""
+
+    @property
+    def size(self) -> int: ...
+
+    def read(self, offset: int, size: int, /) -> bytes: ...
+
+
+@dataclass(slots=True)
+class _Found:
+    """What was read so far; threads only append."""
+
+    scan: Scan
+    members: list[Member] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    damaged: list[str] = field(default_factory=list)
+    texts: dict[str, str] = field(default_factory=dict)
+
+    def note(self, name: str, installed: str, raw: _Raw, parse: Callable[[], Binary]) -> None:
+        """One file. `parse` reads it as a binary when it begins like one."""
+        digest = sha256()
+
+        def windows() -> Iterator[bytes]:
+            for start in range(0, raw.size, _CHUNK):
+                window = raw.read(start, _CHUNK)
+                digest.update(window)
+                yield window
+
+        passing = windows()
+        traces = self.scan(passing)
+        for _ in passing:
+            pass
+        binary = None
+        if looks_like(raw.read(0, _HEAD)):
+            try:
+                binary = parse()
+            except BinaryError as error:
+                self.damaged.append(f"{name}: {error.message}")
+        else:
+            traces += self._words(name, raw)
+        row = encode_digest(digest.digest())
+        self.members.append(Member(name, installed, raw.size, row, binary, traces))
+
+    def content(self, claimed: tuple[str, ...] = ()) -> Content:
+        """All of it, sorted by name: threads finish in any order."""
+        return Content(
+            tuple(sorted(self.members, key=lambda member: member.name)),
+            tuple(self.faults),
+            tuple(sorted(self.damaged)),
+            MappingProxyType(dict(sorted(self.texts.items()))),
+            claimed,
+        )
+
+    def _words(self, name: str, raw: _Raw) -> tuple[Trace, ...]:
+        """The secrets in a text; its words are kept when it is metadata."""
+        is_metadata = _TEXTS.fullmatch(name) is not None and raw.size <= _LONGEST_TEXT
+        if raw.size > _BIG and not is_metadata:
+            return ()
+        content = raw.read(0, raw.size)
+        if is_metadata:
+            self.texts[name] = content.decode("utf-8", "replace")
+        return secrets(content)
+
+
+def read_content(path: Path, kind: Kind, reading: Reading) -> Content:
+    """Everything in a wheel, a conda package, another archive, a folder or a single binary.
+
+    A file that is not what its name says gives a Content with that one fault.
+    """
+    found = _Found(scanner(reading.build_paths))
+    look = {"wheel": _wheel, "conda": _conda, "archive": _archive, "binary": _binary}.get(
+        kind, _folder
     )
+    try:
+        return look(path, found, reading)
+    except ZipError as error:
+        faults: tuple[str, ...] = (error.fault,)
+    except BuilderError as error:
+        faults = tuple(error.faults) or (error.message,)
+    return Content((), tuple(f"{path.name}: {fault}" for fault in faults))
 
 
-def read_folder(path: Path, build_paths: Sequence[str] = ()) -> Content:
+def _binary(path: Path, found: _Found, _: Reading) -> Content:
+    _on_disk(path, path.name, found)
+    return found.content()
+
+
+def _wheel(path: Path, found: _Found, reading: Reading) -> Content:
+    platforms = tuple(sorted(set(path.stem.rsplit("-", 1)[-1].split("."))))
+    with Zip(path) as archive:
+        found.faults += _not_for_wheels(archive)
+        if found.faults:
+            return found.content(platforms)
+        _members(archive, found, reading, _installed)
+        content = found.content(platforms)
+        if any(binary.format == "pe" for _, binary in content.binaries):
+            return replace(content, registered=_registered(archive, content, path))
+        return content
+
+
+def _registered(archive: Zip, content: Content, path: Path) -> Registered:
+    """The folders of DLLs that a wheel hands to Windows, in the installed layout."""
+    entries = {entry.name: entry for entry in archive.entries}
+    folders = registered_folders(
+        path.name.split("-", 1)[0],
+        [member.name for member, _ in content.binaries],
+        entries,
+        lambda name: archive.read(entries[name]),
+    )
+    return replace(folders, folders=tuple(f"{SITE}/{folder}" for folder in folders.folders))
+
+
+def _conda(path: Path, found: _Found, reading: Reading) -> Content:
+    if path.suffix == ".conda":
+        with Zip(path) as archive:
+            _stream(path, read_conda(archive), found, reading)
+    else:
+        with open_source(path) as source:
+            _stream(path, read_tar(source, path.name), found, reading)
+    return found.content(subdir_of(found.texts.get(INDEX, "").encode()))
+
+
+def _archive(path: Path, found: _Found, reading: Reading) -> Content:
+    with path.open("rb") as file:
+        is_zip = file.read(2) == b"PK"
+    if is_zip:
+        with Zip(path) as archive:
+            listed = [
+                replace(member_of(entry), target=_target(archive, entry))
+                for entry in archive.entries
+            ]
+            found.faults += _faults(listed, path)
+            if not found.faults:
+                _members(archive, found, reading, str)
+                _links(listed, found)
+    else:
+        with open_source(path) as source:
+            _stream(path, read_tar(source, path.name), found, reading)
+    return replace(found.content(), host=_expected(found.texts))
+
+
+def _expected(texts: Mapping[str, str]) -> tuple[str, ...]:
+    """The libraries that the list of contents in an archive expects on the host."""
+    for name, text in texts.items():
+        if posixpath.basename(name) == MANIFEST and name.count("/") == 1:
+            try:
+                return Manifest.parse(text.encode(), name).host
+            except BuilderError:
+                return ()
+    return ()
+
+
+def _members(archive: Zip, found: _Found, reading: Reading, place: Callable[[str], str]) -> None:
+    """Every file of a zip, several at once, what takes longest first."""
+    entries = [entry for entry in archive.entries if entry.kind == "file"]
+    entries.sort(key=lambda entry: -entry.size)
+
+    def look(entry: Entry) -> None:
+        try:
+            with _unpacked(archive, entry, reading) as raw:
+                found.note(entry.name, place(entry.name), raw, lambda: read(raw.view))
+        except ZipError as error:
+            found.faults.append(f"{entry.name}: {error.fault}")
+
+    with ThreadPoolExecutor(reading.threads) as pool:
+        for _ in pool.map(look, entries):
+            pass
+    found.faults.sort()
+
+
+@contextmanager
+def _unpacked(archive: Zip, entry: Entry, reading: Reading) -> Iterator[Held | Spooled]:
+    if entry.size < _BIG:
+        yield archive.hold(entry)
+        return
+    spooled = archive.spool(entry, reading.folder, blocks=False)
+    try:
+        yield spooled
+    finally:
+        spooled.close()
+
+
+def _stream(
+    path: Path, members: Iterable[tuple[Listed, Stream]], found: _Found, reading: Reading
+) -> None:
+    """Every member of a tree that comes front to back."""
+    listed: list[Listed] = []
+    for member, stream in members:
+        listed.append(member)
+        if member.kind == "file":
+            _streamed(member, stream, found, reading)
+    found.faults += _faults(listed, path)
+    if not found.faults:
+        _links(listed, found)
+
+
+def _streamed(member: Listed, stream: Stream, found: _Found, reading: Reading) -> None:
+    if stream.left < _BIG:
+        held = Held(stream.read(stream.left))
+        found.note(member.path, member.path, held, lambda: read(held.view))
+        return
+    spooled = Spooled(reading.folder)
+    try:
+        while chunk := stream.read(_CHUNK):
+            spooled.append(chunk)
+        found.note(member.path, member.path, spooled, lambda: read(spooled.view))
+    finally:
+        spooled.close()
+
+
+def _links(listed: Sequence[Listed], found: _Found) -> None:
+    """The links of an archive as members, with what they lead to in the end."""
+    first = {
+        member.path: posixpath.normpath(
+            posixpath.join(
+                posixpath.dirname(member.path) if member.kind == "link" else "", member.target
+            )
+        )
+        for member in listed
+        if member.kind in {"link", "hardlink"}
+    }
+    for name, target in followed(first).items():
+        found.members.append(Member(name, name, 0, "", link=target))
+
+
+def _target(archive: Zip, entry: Entry) -> str:
+    if entry.kind != "link":
+        return ""
+    return archive.head(entry, _LONGEST_TARGET).decode("utf-8", "backslashreplace")
+
+
+def _folder(root: Path, found: _Found, reading: Reading) -> Content:
     """Everything below a folder. Links that leave it are faults."""
-    scan = scanner(build_paths)
-    root = path.resolve()
-    members: list[Member] = []
-    damaged: list[str] = []
-    faults: list[str] = []
-    for file in sorted(root.rglob("*")):
-        name = file.relative_to(root).as_posix()
+    real = root.resolve()
+    files: list[tuple[Path, str]] = []
+    for file in sorted(real.rglob("*")):
+        name = file.relative_to(real).as_posix()
         if file.is_symlink():
             target = file.resolve()
-            if target.is_relative_to(root) and target.exists():
-                link = target.relative_to(root).as_posix()
-                members.append(Member(name, name, 0, "", link=link))
+            if target.is_relative_to(real) and target.exists():
+                link = target.relative_to(real).as_posix()
+                found.members.append(Member(name, name, 0, "", link=link))
             else:
-                faults.append(f"{name}: a link to {file.readlink()}, which is not in the folder")
+                found.faults.append(
+                    f"{name}: a link to {file.readlink()}, which is not in the folder"
+                )
         elif file.is_file():
-            with file.open("rb") as stream:
-                member, _, damage = _read_member(name, name, stream, scan)
-            members.append(member)
-            damaged += damage
-    return Content(tuple(members), tuple(faults), tuple(damaged))
+            files.append((file, name))
+    with ThreadPoolExecutor(reading.threads) as pool:
+        for _ in pool.map(lambda one: _on_disk(one[0], one[1], found), files):
+            pass
+    return found.content()
 
 
-def scanner(build_paths: Sequence[str]) -> Scan:
-    """A function that finds the first places where one of the paths is written into a stream.
+class _File:
+    """A file where it lies, as the bytes of a member."""
 
-    A path counts as a whole: `/home/me` is neither found in `/home/mere` nor in `/mnt/home/me`.
-    """
-    needles = sorted({text.rstrip("/").encode() for text in build_paths} - {b""})
-    if not needles:
-        return lambda _windows: ()
-    longest = max(map(len, needles))
-    pattern = re.compile(
-        rb"(?<![A-Za-z0-9_.-])(?:" + b"|".join(map(re.escape, needles)) + rb")(?![A-Za-z0-9_.-])"
-    )
-
-    def scan(windows: Iterable[bytes]) -> tuple[Leak, ...]:
-        found: dict[int, Leak] = {}
-        for start, window, final in _overlapping(windows, longest + 1):
-            for match in pattern.finditer(window):
-                # A hit at an inner edge lacks the byte beyond it; the neighbour window has it.
-                whole = (final or match.end() < len(window)) and (not start or match.start())
-                if whole and len(found) < _LEAKS_PER_FILE:
-                    offset = start + match.start()
-                    found.setdefault(offset, Leak(offset, _excerpt(window, match.start())))
-        return tuple(found.values())
-
-    return scan
+    def __init__(self, file: File, size: int) -> None:
+        self.size = size
+        self.read = file.read
 
 
-def _overlapping(windows: Iterable[bytes], overlap: int) -> Iterator[tuple[int, bytes, bool]]:
-    """Each window with the end of the one before it, its offset, and whether it is the last."""
-    offset, tail = 0, b""
-    pending: tuple[int, bytes] | None = None
-    for window in windows:
-        if pending:
-            yield *pending, False
-        pending = (offset - len(tail), tail + window)
-        offset += len(window)
-        tail = pending[1][-overlap - 1 :]
-    if pending:
-        yield *pending, True
-
-
-def _excerpt(window: bytes, start: int) -> str:
-    """The text around a hit, as `strings` would show it."""
-    end = start
-    while end < len(window) and end - start < 120 and 32 <= window[end] < 127:  # noqa: PLR2004  # printable ASCII, a few lines
-        end += 1
-    while start > 0 and end - start < 160 and 32 <= window[start - 1] < 127:  # noqa: PLR2004  # printable ASCII, a few lines
-        start -= 1
-    return window[start:end].decode("ascii")
-
-
-def _read_member(
-    name: str, installed: str, stream: IO[bytes], scan: Scan
-) -> tuple[Member, dict[str, str], list[str]]:
-    """One file as a Member; the text of a metadata file; why a binary does not parse."""
-    digest, size = sha256(), 0
-    keep = bool(_TEXTS.match(name))
-    kept: list[bytes] = []
-
-    def windows() -> Iterator[bytes]:
-        nonlocal size, keep
-        while window := stream.read(_WINDOW):
-            keep = keep or (size == 0 and window.startswith(_MAGIC))
-            digest.update(window)
-            size += len(window)
-            if keep:
-                kept.append(window)
-            yield window
-
-    read_all = windows()
-    leaks = scan(read_all)
-    for _ in read_all:
-        pass
-    content = b"".join(kept)
-    binary, damage = _parse(name, content) if content.startswith(_MAGIC) else (None, [])
-    text = {name: content.decode("utf-8", "replace")} if _TEXTS.match(name) else {}
-    return (
-        Member(name, installed, size, encode_digest(digest.digest()), binary, leaks),
-        text,
-        damage,
-    )
-
-
-def _parse(name: str, content: bytes) -> tuple[Binary | None, list[str]]:
+def _on_disk(path: Path, name: str, found: _Found) -> None:
     try:
-        return read(content), []
-    except BinaryError as error:
-        return None, [f"{name}: {error}"]
+        file = File(os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0)))
+    except OSError as error:
+        found.faults.append(f"{name}: cannot be read: {error.strerror}")
+        return
+    try:
+        raw = _File(file, os.fstat(file.descriptor).st_size)
+        found.note(name, name, raw, lambda: read(path))
+    finally:
+        file.close()
 
 
 def _installed(name: str) -> str:
     """Where a member of a wheel ends up below the prefix."""
-    if match := _DATA.match(name):
+    if match := _DATA.fullmatch(name):
         folder = _SCHEMES[match[1]]
         return f"{folder}/{match[2]}" if folder else match[2]
     return f"{SITE}/{name}"
 
 
-def _hostile(infos: Sequence[zipfile.ZipInfo], packed: int) -> Iterator[str]:
-    """Why this archive must not be unpacked. A clash of case is legal in a wheel for Linux."""
-    entries = tuple(
-        Entry(
-            info.orig_filename,
-            "directory" if info.is_dir() else "file",
-            info.file_size,
-            encrypted=bool(info.flag_bits & 1),
-        )
-        for info in infos
-    )
-    for refusal in refuse(entries, packed, Limits()):
+def _faults(listed: Sequence[Listed], path: Path) -> Iterator[str]:
+    """Why an archive must not be unpacked. A clash of case is legal on Linux."""
+    for refusal in refuse(listed, path.stat().st_size, Limits()):
         if refusal.rule != "case":
             yield f"{refusal.member}: {refusal.why}"
-    for info in infos:
-        if stat.S_ISLNK(info.external_attr >> 16):
-            yield f"{info.filename}: a symbolic link, which installers write as a text file"
-        if {"", "."} & set(info.filename.removesuffix("/").split("/")):
-            yield f"{info.filename}: the path is not normal"
+
+
+def _not_for_wheels(archive: Zip) -> Iterator[str]:
+    """Why a wheel must not be installed."""
+    yield from _faults([member_of(entry) for entry in archive.entries], archive.path)
+    for entry in archive.entries:
+        if entry.kind == "link":
+            yield f"{entry.name}: a symbolic link, which installers write as a text file"
+        if {"", "."} & set(entry.name.removesuffix("/").split("/")):
+            yield f"{entry.name}: the path is not normal"

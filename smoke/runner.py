@@ -3,28 +3,38 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Final
 
+from builder.archive.tar import looks_like_tar
+from builder.archive.tar_source import packing_of
+from builder.binary import looks_like
 from builder.config.recipe import Checks
 from builder.errors import Interrupted, UsageError
 from smoke.catalogue import Check, Need, Skip
 from smoke.checks import CATALOGUE
-from smoke.content import read_folder, read_wheel
+from smoke.content import Reading, read_content
 from smoke.report import Report, Result
 from smoke.subject import Core, Expectations, Kind, Subject
 
 __all__ = ["Request", "check_artifact", "check_environment", "kind_of", "run", "subject_of"]
 
-_UNREADABLE = "wheel.readable"
+_UNREADABLE = "archive.readable"
+_NAMED: Final[Mapping[str, Kind]] = {".whl": "wheel", ".conda": "conda", ".tar.bz2": "conda"}
+_ZIP: Final = (b"PK\x03\x04", b"PK\x05\x06")
+_BLOCK: Final = 512
+_KNOWN: Final = (
+    "a wheel, a conda package, another zip or tar, a library, a folder or an environment"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
     """What to check and what is known about it.
 
-    `path` is a wheel, a folder, or an environment's folder. Words of `checks.commands` have no
+    `path` is an artifact of any kind, or an environment's folder. Words of `checks.commands` have no
     placeholders left. `core` is for the C++ consumer.
     """
 
@@ -35,30 +45,42 @@ class Request:
 
 
 def kind_of(path: Path) -> Kind:
-    """What a path is. Raises `UsageError` when no check knows what to do with it."""
+    """What a path is. Raises `UsageError` when no check knows what to do with it.
+
+    Wheels and conda packages are known by their names, which are part of their formats; everything
+    else by its first bytes.
+    """
     if path.is_dir():
         return "environment" if (path / "pyvenv.cfg").is_file() else "folder"
-    if path.is_file() and path.suffix == ".whl":
-        return "wheel"
-    if not path.exists():
+    if not path.is_file():
         raise UsageError(
-            f"`{path}` does not exist", hint="give a wheel, a folder or an environment"
+            f"`{path}` does not exist" if not path.exists() else f"`{path}` is no file",
+            hint=f"give {_KNOWN}",
         )
-    raise UsageError(
-        f"`{path}` is neither a wheel, a folder nor an environment",
-        hint="other package types are not known to this version",
-    )
+    for suffix, kind in _NAMED.items():
+        if path.name.endswith(suffix):
+            return kind
+    try:
+        with path.open("rb") as file:
+            head = file.read(_BLOCK)
+    except OSError as error:
+        raise UsageError(
+            f"`{path}` cannot be read: {error.strerror}", hint="check its permissions"
+        ) from error
+    if head.startswith(_ZIP) or packing_of(head) or looks_like_tar(head):
+        return "archive"
+    if looks_like(head):
+        return "binary"
+    raise UsageError(f"`{path}` is nothing that can be checked", hint=f"give {_KNOWN}")
 
 
-def subject_of(request: Request) -> Subject:
+def subject_of(request: Request, reading: Reading | None = None) -> Subject:
     """The subject with its content read, once. Raises `UsageError` for a path of no known kind."""
     kind = kind_of(request.path)
     paths = request.expectations.build_paths
     content = None
-    if kind == "wheel":
-        content = read_wheel(request.path, paths)
-    elif kind == "folder":
-        content = read_folder(request.path, paths)
+    if kind != "environment":
+        content = read_content(request.path, kind, replace(reading or Reading(), build_paths=paths))
     return Subject(
         request.path,
         kind,

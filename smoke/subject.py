@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -11,9 +11,10 @@ from typing import Literal
 from builder.binary import Binary
 from builder.config.recipe import Bundle, Checks
 from builder.process import Processes
+from builder.relink.dll_folders import Registered
 
 __all__ = [
-    "HOST_LIBRARIES",
+    "ARTIFACTS",
     "Content",
     "Core",
     "Distribution",
@@ -21,52 +22,27 @@ __all__ = [
     "Expectations",
     "Installed",
     "Kind",
-    "Leak",
     "Member",
     "Subject",
+    "Trace",
     "content_of",
     "installed_of",
 ]
 
-Kind = Literal["wheel", "folder", "environment"]
+Kind = Literal["wheel", "conda", "archive", "binary", "folder", "environment"]
+"""An archive is any other zip or tar; a binary is a single library or program."""
 
-HOST_LIBRARIES = (
-    "libc.so.6",
-    "libdl.so.2",
-    "libm.so.6",
-    "libmvec.so.1",
-    "libnsl.so.1",
-    "libpthread.so.0",
-    "libresolv.so.2",
-    "librt.so.1",
-    "libutil.so.1",
-    "ld-linux*.so.*",
-    "ld64.so.*",
-    "libgcc_s.so.1",
-    "libstdc++.so.6",
-    "libatomic.so.1",
-    "libanl.so.1",
-    "libz.so.1",
-    "libexpat.so.1",
-    "libX11.so.6",
-    "libXext.so.6",
-    "libXrender.so.1",
-    "libICE.so.6",
-    "libSM.so.6",
-    "libGL.so.1",
-    "libgobject-2.0.so.0",
-    "libgthread-2.0.so.0",
-    "libglib-2.0.so.0",
-)
-"""What every manylinux host has (PEP 599 and PEP 600), for callers without policy data."""
+ARTIFACTS: tuple[Kind, ...] = ("wheel", "conda", "archive", "binary", "folder")
+"""Everything that is looked at without being installed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Leak:
-    """One place where a path of the building machine is written into a file."""
+class Trace:
+    """One place where a file says what it should not: a path of the building machine, or a secret."""
 
     offset: int
     text: str
+    kind: Literal["path", "secret"] = "path"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +50,8 @@ class Member:
     """One file of an artifact.
 
     `installed` is where it ends up below a prefix (`lib/python3/site-packages/...`). `digest` is
-    the sha256 as RECORD spells it (`sha256=...`). `link` names the member that a symbolic link
-    points at.
+    the sha256 as RECORD spells it (`sha256=...`). `link` is the path that a symbolic link leads to
+    in the end, as a name of this artifact.
     """
 
     name: str
@@ -83,7 +59,7 @@ class Member:
     size: int
     digest: str
     binary: Binary | None = None
-    leaks: tuple[Leak, ...] = ()
+    traces: tuple[Trace, ...] = ()
     link: str = ""
 
 
@@ -91,14 +67,19 @@ class Member:
 class Content:
     """Everything in an artifact, read once. `faults` make it unfit to be unpacked at all.
 
-    `texts` holds METADATA, WHEEL and RECORD of `*.dist-info` by path.
-    `damaged` names binaries that do not parse, with the reason.
+    `texts` holds metadata by path: that of wheels and conda packages, CMake and pkg-config files,
+    lists of contents. `damaged` names binaries that do not parse, with the reason. `claimed` are
+    the platforms that the artifact is said to be for, `registered` the folders that a wheel for
+    Windows hands to the loader, `host` the libraries that an archive says it expects.
     """
 
     members: tuple[Member, ...]
     faults: tuple[str, ...] = ()
     damaged: tuple[str, ...] = ()
     texts: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    claimed: tuple[str, ...] = ()
+    registered: Registered | None = None
+    host: tuple[str, ...] = ()
 
     @property
     def binaries(self) -> tuple[tuple[Member, Binary], ...]:
@@ -163,17 +144,10 @@ class Core:
 class Expectations:
     """What the caller knows and the bytes do not say.
 
-    `host_libraries` are globs over sonames. `symbol_versions` maps a platform tag
-    (`manylinux_2_28_x86_64`) to the symbol versions that its hosts have, by family (`GLIBCXX` ->
-    `3.4.24`, ...); for a tag without an entry only GLIBC is judged, by the tag itself.
     `build_paths` are folders that may not be named in the bytes. `architectures` are CUDA
     architectures as CMake spells them.
     """
 
-    host_libraries: tuple[str, ...] = HOST_LIBRARIES
-    symbol_versions: Mapping[str, Mapping[str, Collection[str]]] = field(
-        default_factory=lambda: MappingProxyType({})
-    )
     bundle: Bundle = field(default_factory=Bundle)
     build_paths: tuple[str, ...] = ()
     architectures: tuple[str, ...] = ()

@@ -58,7 +58,10 @@ def command(
     log_file: Path | None,
     debug: bool,
 ) -> int:
-    """Run the check suite on wheels, folders or environments: `python -m smoke` by another name."""
+    """Run the check suite on any package, library, folder or environment, of any system.
+
+    The same suite is `python -m smoke`.
+    """
     del debug  # read at the border, in `builder.cli.app`
     from builder.plugins import Plugins  # noqa: PLC0415  # `builder check --help` stays quick
     from builder.verbs.check import check  # noqa: PLC0415

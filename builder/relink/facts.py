@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from builder.archive.zip_read import Entry, Zip
     from builder.relink.cache import FactCache
 
-__all__ = ["BIG", "Facts", "scan", "scan_folder", "scan_stream"]
+__all__ = ["BIG", "Facts", "followed", "scan", "scan_folder", "scan_stream"]
 
 BIG: Final = 8 << 20
 """Bytes of a member from which on it is not inflated in memory."""
@@ -127,7 +127,7 @@ def scan_stream(
                 found[member.path] = reader(view)
         except BinaryError as error:
             broken[member.path] = error.message
-    return Facts(found, broken, _followed(links), tuple(sorted(tops)))
+    return Facts(found, broken, followed(links), tuple(sorted(tops)))
 
 
 def scan_folder(root: Path) -> Facts:
@@ -152,7 +152,7 @@ def scan_folder(root: Path) -> Facts:
             broken[path] = error.message.removeprefix(f"`{file}`: ")
         except OSError as error:
             broken[path] = f"cannot be read: {error.strerror}"
-    return Facts(found, broken, _followed(links))
+    return Facts(found, broken, followed(links))
 
 
 class _Scan:
@@ -185,7 +185,7 @@ class _Scan:
         return Facts(
             {name: self._found[name] for name in names if name in self._found},
             {name: self._broken[name] for name in names if name in self._broken},
-            _followed(self._links),
+            followed(self._links),
             tuple(sorted(set(map(_top, names)))),
             held=self._held,
         )
@@ -288,7 +288,7 @@ def _joined(folder: str, target: str) -> str:
     return posixpath.normpath(posixpath.join(folder, target))
 
 
-def _followed(links: Mapping[str, str]) -> Mapping[str, str]:
+def followed(links: Mapping[str, str]) -> Mapping[str, str]:
     """Every link with the path it leads to in the end, through others; circles lead nowhere."""
     ends: dict[str, str] = {}
     for path, first in links.items():

@@ -23,7 +23,6 @@ from builder.config.toolchain import Interpreter
 from builder.errors import BuilderError, Interrupted, UsageError
 from builder.events import Events, ignore
 from builder.process import Processes
-from builder.relink.policy import Policy, policies, whitelist
 from builder.stage import environment, interpreters
 from builder.stage.system import installed
 from builder.stage.tree import Tree
@@ -34,7 +33,7 @@ from smoke.claims import header, name_of
 from smoke.probing import open_environment
 from smoke.report import Report, Result, Status, merged
 from smoke.runner import Request, check_artifact, check_environment, subject_of
-from smoke.subject import HOST_LIBRARIES, Core, Expectations, Installed, Subject
+from smoke.subject import Core, Expectations, Installed, Subject
 
 __all__ = ["Knowledge", "check", "check_package", "newest_for", "try_package"]
 
@@ -100,7 +99,9 @@ def check(
     if python and not subjects:
         subjects = (python if python.is_dir() else python.parent.parent,)
     if not subjects:
-        raise UsageError("nothing to check", hint="give a wheel, a folder or an environment")
+        raise UsageError(
+            "nothing to check", hint="give a package, a library, a folder or an environment"
+        )
     bench = _Bench(knowledge or Knowledge(), chosen, machine, processes or Processes(events))
     return tuple(_check_one(path.absolute(), checks or Checks(), ready, bench) for path in subjects)
 
@@ -114,7 +115,7 @@ def check_package(
     """
     if path.suffix != ".whl":
         reason = f"packages of type `{spec.target.package_type}` are not known to the suite"
-        return Report(str(path), (Result("wheel.readable", "skip", reason=reason),))
+        return Report(str(path), (Result("archive.readable", "skip", reason=reason),))
     recipe, toolchain = spec.recipe, spec.toolchain
     known = Knowledge(
         recipe.bundle,
@@ -177,25 +178,13 @@ def _check_one(path: Path, checks: Checks, ready: Path | None, bench: _Bench) ->
 
 
 def _subject(path: Path, checks: Checks, bench: _Bench) -> Subject:
-    """The subject with the policies of its platform as expectations."""
-    arch = bench.machine.arch
-    table = (*policies(arch), *policies(arch, "musl"))
+    """The subject, read once, with what is known of it as expectations."""
     expectations = Expectations(
-        host_libraries=tuple(sorted(_host_libraries(path, table))),
-        symbol_versions={tag: policy.symbol_versions for policy in table for tag in policy.tags},
         bundle=bench.known.bundle,
         build_paths=bench.known.build_paths,
         architectures=bench.known.architectures,
     )
     return subject_of(Request(path, checks, expectations))
-
-
-def _host_libraries(path: Path, table: tuple[Policy, ...]) -> frozenset[str]:
-    """What hosts of the claimed platform have; without a claim, what any policy promises."""
-    loaders = frozenset(name for name in HOST_LIBRARIES if name.startswith("ld"))
-    tags = set(path.stem.rsplit("-", 1)[-1].split("."))
-    claimed = [policy for policy in table if tags & set(policy.tags)]
-    return loaders | whitelist(claimed or table)
 
 
 def _in_fresh_environment(subject: Subject, interpreter: Interpreter, bench: _Bench) -> Report:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from smoke.catalogue import Check
-from smoke.checks import consumer, contents, elf, environment, wheel
+from smoke.checks import consumer, contents, environment, linking, wheel
 
 __all__ = ["CATALOGUE"]
 
 CATALOGUE: tuple[Check, ...] = (
     *wheel.CHECKS,
-    *elf.CHECKS,
+    *linking.CHECKS,
     *contents.CHECKS,
     *environment.CHECKS,
     *consumer.CHECKS,

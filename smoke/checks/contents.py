@@ -7,7 +7,7 @@ import re
 from collections import defaultdict
 
 from smoke.catalogue import Check, Outcome, Skip
-from smoke.subject import Subject, content_of
+from smoke.subject import ARTIFACTS, Subject, content_of
 
 __all__ = ["CHECKS", "family"]
 
@@ -68,7 +68,8 @@ def _leaks(subject: Subject) -> Outcome | Skip:
         tuple(
             f"{member.name}: byte {leak.offset:#x} names the building machine: `{leak.text}`"
             for member in content_of(subject).members
-            for leak in member.leaks
+            for leak in member.traces
+            if leak.kind == "path"
         )
     )
 
@@ -124,26 +125,26 @@ def _list(names: set[str]) -> str:
 
 CHECKS = (
     Check(
-        "elf.readable",
-        "Every file that begins like an ELF file is one.",
-        ("wheel", "folder"),
+        "binary.readable",
+        "Every file that begins like a binary is one.",
+        ARTIFACTS,
         "artifact",
         "build or copy the named file again: it is truncated or was edited by a broken tool",
         _readable,
         "warning",
     ),
     Check(
-        "elf.execstack",
+        "binary.execstack",
         "No binary asks for an executable stack, which hardened hosts refuse to load.",
-        ("wheel", "folder"),
+        ARTIFACTS,
         "artifact",
         "add `.note.GNU-stack` to the assembly sources, or link with `-z noexecstack`",
         _execstack,
     ),
     Check(
-        "elf.textrel",
+        "binary.textrel",
         "No binary relocates its own code at load time.",
-        ("wheel", "folder"),
+        ARTIFACTS,
         "artifact",
         "compile everything that goes into the library with `-fPIC`",
         _textrel,
@@ -151,7 +152,7 @@ CHECKS = (
     Check(
         "leak.paths",
         "No file names a folder of the building machine.",
-        ("wheel", "folder"),
+        ARTIFACTS,
         "artifact",
         "compile with `-ffile-prefix-map`, and keep configure output out of what is installed",
         _leaks,
@@ -159,7 +160,7 @@ CHECKS = (
     Check(
         "duplicate.runtime",
         "No language runtime (OpenMP, C++, Fortran, CUDA) is in it twice.",
-        ("wheel", "folder"),
+        ARTIFACTS,
         "artifact",
         "link everything against one copy; two of them disagree about threads and exceptions",
         _runtimes,
@@ -167,7 +168,7 @@ CHECKS = (
     Check(
         "cuda.architectures",
         "The device code is for the CUDA architectures that were asked for.",
-        ("wheel", "folder"),
+        ARTIFACTS,
         "artifact",
         "let the project take `CMAKE_CUDA_ARCHITECTURES` instead of choosing its own list",
         _architectures,

@@ -10,15 +10,19 @@ from packaging.version import InvalidVersion, Version
 
 from builder.archive.record import Row, compare
 from builder.archive.wheel import WheelError, WheelName
+from builder.binary import Binary
+from builder.relink.dyld import apple
 from smoke.catalogue import Check, Outcome, Skip
 from smoke.claims import dist_info_text, header, name_of
-from smoke.subject import Content, Subject, content_of
+from smoke.subject import ARTIFACTS, Content, Subject, content_of
 
 __all__ = ["CHECKS"]
 
 _EXTENSION = re.compile(
-    r"\.(?:cpython-(?P<python>\d+)(?P<flags>[a-z]*)-[^.]+|(?P<abi3>abi3)(?:t)?)\.so$"
+    r"\.(?:cpython-(?P<python>\d+)(?P<flags>[a-z]*)-[^.]+\.so|(?P<abi3>abi3)(?:t)?\.so"
+    r"|cp(?P<win>\d+)(?P<kind>[a-z]*)-[^.]+\.pyd)$"
 )
+_WINDOWS = {"win_amd64": "amd64", "win32": "win32", "win_arm64": "arm64", "win_arm32": "armv7"}
 
 
 def _readable(subject: Subject) -> Outcome:
@@ -96,9 +100,9 @@ def _tags(subject: Subject) -> Outcome | Skip:
     pure = header(content, "WHEEL", "Root-Is-Purelib")
     if binaries and pure == ("true",):
         warnings.append(f"{binaries[0][0].name}: a binary, and WHEEL says Root-Is-Purelib: true")
-    none_fits = all(_foreign(name, binary.machine) for _, binary in binaries)
+    none_fits = all(_foreign(name, binary) for _, binary in binaries)
     for member, binary in binaries:
-        foreign = _foreign(name, binary.machine)
+        foreign = _foreign(name, binary)
         if foreign:  # device code and plugins for other machines are legal, modules are not
             loud = none_fits or _EXTENSION.search(member.name) is not None
             (problems if loud else warnings).append(f"{member.name}: {foreign}")
@@ -109,11 +113,24 @@ def _tags(subject: Subject) -> Outcome | Skip:
     return Outcome(tuple(problems), tuple(warnings))
 
 
-def _foreign(name: WheelName, machine: str) -> str:
-    """Why a binary of this machine does not belong in the wheel, or nothing."""
-    if name.is_pure or any(platform.endswith(f"_{machine}") for platform in name.platforms):
+def _foreign(name: WheelName, binary: Binary) -> str:
+    """Why a binary does not belong in the wheel, or nothing."""
+    if name.is_pure or any(_serves(platform, binary) for platform in name.platforms):
         return ""
-    return f"is for {machine}, the wheel claims {', '.join(name.platforms)}"
+    return f"is for {' and '.join(binary.machines)}, the wheel claims {', '.join(name.platforms)}"
+
+
+def _serves(platform: str, binary: Binary) -> bool:
+    """Whether all machines that a platform tag speaks of can load a binary."""
+    match binary.format:
+        case "elf":
+            return "linux" in platform and platform.endswith(f"_{binary.machine}")
+        case "macho":
+            architecture = platform.split("_", 3)[-1]
+            wanted = apple().tags.get(architecture, (architecture,))
+            return platform.startswith("macosx_") and set(wanted) <= set(binary.machines)
+        case "pe":
+            return _WINDOWS.get(platform) == binary.machine
 
 
 def _wrong_python(name: WheelName, member: str) -> str:
@@ -121,7 +138,7 @@ def _wrong_python(name: WheelName, member: str) -> str:
     match = _EXTENSION.search(member)
     if match is None or match["abi3"]:
         return ""
-    tag = f"cp{match['python']}{match['flags']}"
+    tag = f"cp{match['python'] or match['win']}{match['flags'] or match['kind'] or ''}"
     accepted = {*name.abis, *(python for python in name.pythons if python.startswith("cp"))}
     if tag in accepted and "abi3" not in name.abis:
         return ""
@@ -155,9 +172,9 @@ def _same_version(one: str, other: str) -> bool:
 
 CHECKS = (
     Check(
-        "wheel.readable",
+        "archive.readable",
         "The archive can be unpacked safely: no escaping, clashing or broken entries.",
-        ("wheel", "folder"),
+        ARTIFACTS,
         "artifact",
         "make the archive again from its tree; do not install it anywhere before",
         _readable,

@@ -90,7 +90,7 @@ def test_a_sound_wheel_passes_in_a_fresh_environment(tmp_path: Path, machine: Ma
     statuses = {id_: result.status for id_, result in _results(report).items()}
     assert report.ok, report.to_json()
     assert {id_ for id_, status in statuses.items() if status == "skip"} == {
-        "elf.baseline",
+        "link.baseline",
         "cuda.architectures",
         "consumer.cpp",
     }
@@ -107,14 +107,14 @@ def test_a_wheel_that_only_works_here_is_found_out(tmp_path: Path, machine: Mach
     found = _results(report)
     assert found["env.import"].status == "pass"
     assert {result.id for result in report.failures} == {
-        "elf.needed",
-        "elf.rpath",
-        "elf.execstack",
+        "link.needed",
+        "link.search",
+        "binary.execstack",
         "leak.paths",
         "env.loaded",
     }
-    assert "folder of the building machine" in found["elf.rpath"].problems[0]
-    assert f"_tiny{SUFFIX} -> libanswer.so" in found["elf.needed"].problems[0]
+    assert "folder of the building machine" in found["link.search"].problems[0]
+    assert f"_tiny{SUFFIX} -> libanswer.so" in found["link.needed"].problems[0]
 
 
 def test_a_requirement_that_nobody_meets_is_a_finding(tmp_path: Path, machine: Machine) -> None:

@@ -44,10 +44,10 @@ def test_the_listing_is_the_contract() -> None:
         "schema": 1,
         "checks": [
             {
-                "id": "wheel.readable",
+                "id": "archive.readable",
                 "summary": CATALOGUE[0].summary,
                 "severity": "error",
-                "applies": "wheel, folder (artifact)",
+                "applies": "wheel, conda, archive, binary, folder (artifact)",
                 "remedy": CATALOGUE[0].remedy,
             }
         ],
@@ -57,10 +57,10 @@ def test_the_listing_is_the_contract() -> None:
 @pytest.mark.parametrize(
     ("select", "skip", "expected"),
     [
-        ((), ("elf.*", "env.*", "wheel.*"), "leak.paths"),
-        (("wheel.*",), (), "wheel.readable"),
-        (("*.rpath",), (), "elf.rpath"),
-        (("elf.*", "wheel.name"), ("elf.*",), "wheel.name"),
+        ((), ("link.*", "archive.*", "env.*", "wheel.*"), "binary.readable"),
+        (("archive.*",), (), "archive.readable"),
+        (("*.search",), (), "link.search"),
+        (("link.*", "wheel.name"), ("link.*",), "wheel.name"),
     ],
 )
 def test_globs_choose(select: tuple[str, ...], skip: tuple[str, ...], expected: str) -> None:
@@ -71,7 +71,7 @@ def test_choosing_nothing_says_what_there_was() -> None:
     with pytest.raises(NothingSelected, match=r"nope\.\*") as caught:
         choose(CATALOGUE, ("nope.*",))
 
-    assert "elf.needed" in caught.value.hint
+    assert "link.needed" in caught.value.hint
     assert caught.value.exit_code == 3
 
 

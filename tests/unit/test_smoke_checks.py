@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,10 @@ from builder.binary import Binary, VersionNeed
 from builder.config.recipe import Bundle, Sibling
 from smoke.checks import CATALOGUE
 from smoke.checks.contents import family
+from smoke.claims import name_of
 from smoke.content import SITE
 from smoke.runner import check_artifact
-from smoke.subject import Content, Expectations, Kind, Leak, Member, Subject
+from smoke.subject import Content, Expectations, Kind, Member, Subject, Trace
 
 NAME = "tiny-1.0-cp311-cp311-manylinux_2_17_x86_64.whl"
 DIGEST = encode_digest(b"\0" * 32)
@@ -49,7 +51,7 @@ def content(
     texts: Mapping[str, str] = TEXTS,
     *,
     files: tuple[str, ...] = (),
-    leaks: tuple[Leak, ...] = (),
+    traces: tuple[Trace, ...] = (),
     record: str | None = None,
     installed: Mapping[str, str] | None = None,
 ) -> Content:
@@ -58,7 +60,7 @@ def content(
     places = installed or {}
     members = tuple(
         Member(
-            name, places.get(name, f"{SITE}/{name}"), 1, DIGEST, (binaries or {}).get(name), leaks
+            name, places.get(name, f"{SITE}/{name}"), 1, DIGEST, (binaries or {}).get(name), traces
         )
         for name in names
     )
@@ -76,7 +78,9 @@ def statuses(
     kind: Kind = "wheel",
     expectations: Expectations | None = None,
 ) -> dict[str, tuple[str, tuple[str, ...]]]:
-    subject = Subject(Path(name), kind, found, expectations=expectations or Expectations())
+    claimed = name_of(name)
+    told = replace(found, claimed=claimed.platforms if claimed and kind == "wheel" else ())
+    subject = Subject(Path(name), kind, told, expectations=expectations or Expectations())
     report = check_artifact(subject)
     return {result.id: (result.status, result.problems) for result in report.results}
 
@@ -124,7 +128,7 @@ def _needs(version: str, *symbols: str, library: str = "libc.so.6") -> Content:
 
 
 FAILURES = {
-    "wheel.readable": (
+    "archive.readable": (
         (Content((), faults=("../a: escapes",)), "../a: escapes"),
     ),
     "wheel.record": (
@@ -150,15 +154,15 @@ FAILURES = {
             "imports on cp310 only, the wheel claims cp311-cp311",
         ),
     ),
-    "elf.needed": (
+    "link.needed": (
         (
             _one(EXTENSION, binary(("libdep.so.1",), ("$ORIGIN/../lib",))),
             f"({EXTENSION} -> libdep.so.1; searched `{SITE}/lib`)",
         ),
-        (_one(EXTENSION, binary(("libdep.so.1",))), "searched no rpath at all"),
+        (_one(EXTENSION, binary(("libdep.so.1",))), "searched no search path at all"),
         (_one(EXTENSION, binary(("libc10.so",))), "no rpath reaches `torch/lib`"),
     ),
-    "elf.rpath": (
+    "link.search": (
         (_one(EXTENSION, binary(runpath=("",))), "is empty"),
         (_one(EXTENSION, binary(rpath=("/opt/lib",))), "`/opt/lib` is absolute"),
         (_one(EXTENSION, binary(runpath=("/made/a",))), "folder of the building machine"),
@@ -166,17 +170,20 @@ FAILURES = {
         (_one(EXTENSION, binary(runpath=("$ORIGIN/../..",))), "leaves site-packages"),
         (_one(EXTENSION, binary(runpath=("${ORIGIN}/../../../../..",))), "leaves the environment"),
     ),
-    "elf.baseline": (
-        (_needs("GLIBC_2.34", "dlopen"), "takes dlopen from libc.so.6 in version GLIBC_2.34"),
-        (_needs("GLIBC_2.34", *"abcdefg"), "takes a, b, c, d, e and 2 more from"),
-        (_needs("GLIBC_2.34"), "takes a symbol from libc.so.6"),
+    "link.baseline": (
+        (_needs("GLIBC_2.34", "dlopen"), "takes dlopen@GLIBC_2.34 from `libc.so.6`"),
+        (
+            _needs("GLIBC_2.34", *"abcdefg"),
+            "takes a@GLIBC_2.34, b@GLIBC_2.34, c@GLIBC_2.34, d@GLIBC_2.34, e@GLIBC_2.34 and 2 more",
+        ),
+        (_needs("GLIBC_2.34"), "GLIBC_2.34"),
         (_needs("GLIBC_PRIVATE", "x"), "GLIBC_PRIVATE"),
         (_needs("GLIBC_ABI_DT_RELR"), "GLIBC_ABI_DT_RELR"),
     ),
-    "elf.execstack": ((_one(EXTENSION, binary(stack=True)), "executable stack"),),
-    "elf.textrel": ((_one(EXTENSION, binary(textrel=True)), "TEXTREL"),),
+    "binary.execstack": ((_one(EXTENSION, binary(stack=True)), "executable stack"),),
+    "binary.textrel": ((_one(EXTENSION, binary(textrel=True)), "TEXTREL"),),
     "leak.paths": (
-        (content(leaks=(Leak(16, "/made/a.c"),)), "byte 0x10 names the building machine"),
+        (content(traces=(Trace(16, "/made/a.c"),)), "byte 0x10 names the building machine"),
     ),
     "duplicate.runtime": (
         (
@@ -190,7 +197,7 @@ FAILURES = {
     ),
 }  # fmt: skip
 WARNINGS = {
-    "wheel.readable": (
+    "archive.readable": (
         (content(files=("a/B.py", "a/b.py")), "differs from `a/B.py` only in case"),
     ),
     "wheel.tags": (
@@ -199,8 +206,8 @@ WARNINGS = {
             "tiny/device.so: is for aarch64",
         ),
     ),
-    "elf.readable": ((Content((), damaged=("a.so: cut off",)), "a.so: cut off"),),
-    "elf.rpath": (
+    "binary.readable": ((Content((), damaged=("a.so: cut off",)), "a.so: cut off"),),
+    "link.search": (
         (_one(EXTENSION, binary(runpath=("$ORIGIN/../other/lib",))), "leads to `other/lib`"),
     ),
     "cuda.architectures": (
@@ -237,9 +244,6 @@ def test_every_check_on_bytes_has_a_sample_it_complains_about() -> None:
     assert wanted == set(FAILURES) | set(WARNINGS)
 
 
-PROMISED = {"manylinux_2_17_x86_64": {"GLIBC": {"2.17"}, "GLIBCXX": {"3.4.19"}}}
-
-
 @pytest.mark.parametrize(
     ("version", "library", "status"),
     [
@@ -250,12 +254,10 @@ PROMISED = {"manylinux_2_17_x86_64": {"GLIBC": {"2.17"}, "GLIBCXX": {"3.4.19"}}}
         ("UNKNOWN_9", "libc.so.6", "pass"),
     ],
 )
-def test_a_policy_table_decides_on_every_family(version: str, library: str, status: str) -> None:
-    expectations = Expectations(symbol_versions=PROMISED)
+def test_the_policy_decides_on_every_family(version: str, library: str, status: str) -> None:
+    found = statuses(_needs(version, "x", library=library))
 
-    found = statuses(_needs(version, "x", library=library), expectations=expectations)
-
-    assert found["elf.baseline"][0] == status
+    assert found["link.baseline"][0] == status
 
 
 def test_versions_of_a_library_in_the_wheel_are_its_own_affair() -> None:
@@ -267,13 +269,13 @@ def test_versions_of_a_library_in_the_wheel_are_its_own_affair() -> None:
         }
     )
 
-    assert statuses(found)["elf.baseline"][0] == "pass"
+    assert statuses(found)["link.baseline"][0] == "pass"
 
 
 def test_the_lowest_claimed_tag_counts() -> None:
     name = "tiny-1.0-cp311-cp311-manylinux_2_17_x86_64.manylinux_2_34_x86_64.whl"
 
-    status, problems = statuses(_needs("GLIBC_2.34", "dlopen"), name)["elf.baseline"]
+    status, problems = statuses(_needs("GLIBC_2.34", "dlopen"), name)["link.baseline"]
 
     assert status == "fail"
     assert problems[0].endswith("which `manylinux_2_17_x86_64` does not promise")
@@ -283,8 +285,8 @@ def test_the_lowest_claimed_tag_counts() -> None:
 def test_without_a_claim_there_is_no_baseline_and_a_gap_only_warns(file: str) -> None:
     found = statuses(_one(EXTENSION, binary(("libdep.so.1",))), file)
 
-    assert found["elf.baseline"][0] == "skip"
-    assert found["elf.needed"][0] == "warn"
+    assert found["link.baseline"][0] == "skip"
+    assert found["link.needed"][0] == "warn"
 
 
 def test_declared_libraries_are_not_missing() -> None:
@@ -293,8 +295,8 @@ def test_declared_libraries_are_not_missing() -> None:
 
     result = statuses(found, expectations=Expectations(bundle=bundle))
 
-    assert result["elf.needed"] == ("pass", ())
-    assert result["elf.rpath"] == ("pass", ())
+    assert result["link.needed"] == ("pass", ())
+    assert result["link.search"] == ("pass", ())
 
 
 def test_a_folder_may_search_itself_and_nothing_else() -> None:
@@ -306,9 +308,9 @@ def test_a_folder_may_search_itself_and_nothing_else() -> None:
     )
     outside = content({"bin/a": binary((), ("$ORIGIN/../../lib",))}, {}, installed=places)
 
-    assert statuses(inside, "tree", "folder")["elf.rpath"][0] == "pass"
-    assert statuses(inside, "tree", "folder")["elf.needed"][0] == "pass"
-    assert "leaves the folder" in statuses(outside, "tree", "folder")["elf.rpath"][1][0]
+    assert statuses(inside, "tree", "folder")["link.search"][0] == "pass"
+    assert statuses(inside, "tree", "folder")["link.needed"][0] == "pass"
+    assert "leaves the folder" in statuses(outside, "tree", "folder")["link.search"][1][0]
 
 
 def test_a_script_may_search_site_packages() -> None:
@@ -317,7 +319,7 @@ def test_a_script_may_search_site_packages() -> None:
         {path: binary(runpath=("$ORIGIN/../lib",))}, TEXTS, installed={path: "bin/tool"}
     )
 
-    assert statuses(found)["elf.rpath"][0] == "pass"
+    assert statuses(found)["link.search"][0] == "pass"
 
 
 @pytest.mark.parametrize(
@@ -373,10 +375,11 @@ def test_nothing_to_look_at_is_skipped_with_a_reason() -> None:
     skipped = {r.id: r.reason for r in check_artifact(subject).results if r.status == "skip"}
 
     assert skipped == {
-        "elf.needed": "there is no binary in it",
-        "elf.rpath": "there is no binary in it",
-        "elf.execstack": "there is no binary in it",
-        "elf.textrel": "there is no binary in it",
+        "link.needed": "there is no binary in it",
+        "link.search": "there is no binary in it that has search paths",
+        "link.baseline": "the wheel claims no platform that promises anything",
+        "binary.execstack": "there is no binary in it",
+        "binary.textrel": "there is no binary in it",
         "leak.paths": "the folders of the build are not known here",
         "duplicate.runtime": "there is no binary in it",
         "cuda.architectures": "no CUDA architectures were asked for",

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import io
 import stat
+import tarfile
 import tempfile
 import zipfile
 from collections.abc import Callable
@@ -12,8 +14,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from builder.archive.content import Content as Content_
 from builder.archive.record import encode_digest
-from smoke.content import SITE, read_folder, read_wheel, scanner
+from smoke.content import SITE, Reading, read_content
+from smoke.subject import Content, Kind
+from smoke.traces import scanner, secrets
+
+BINARY = (Path(__file__).parent.parent / "data/elf/sound/aarch64-bti.so").read_bytes()
+
+
+def read_wheel(path: Path) -> Content:
+    return read_content(path, "wheel", Reading())
 
 
 def _write(path: Path, entries: dict[str, bytes]) -> Path:
@@ -46,7 +57,8 @@ def test_members_have_digest_size_and_installed_place(tmp_path: Path) -> None:
         "a-1.data/headers/a.h": "include/python3/a.h",
     }
     digest = encode_digest(sha256(b"x = 1\n").digest())
-    assert (content.members[0].size, content.members[0].digest) == (6, digest)
+    first = next(member for member in content.members if member.name == "a/__init__.py")
+    assert (first.size, first.digest) == (6, digest)
 
 
 def test_metadata_texts_are_kept(tmp_path: Path) -> None:
@@ -162,7 +174,7 @@ def test_a_folder_is_read_with_its_links(tmp_path: Path) -> None:
     (tmp_path / "lib" / "gone.txt").symlink_to("nothing")
     (tmp_path / "lib" / "host.txt").symlink_to("/usr")
 
-    content = read_folder(tmp_path)
+    content = read_content(tmp_path, "folder", Reading())
 
     assert [(member.name, member.link) for member in content.members] == [
         ("lib/a.txt", ""),
@@ -212,3 +224,139 @@ def test_the_excerpt_is_the_string_around_the_hit() -> None:
 
 def test_nothing_to_look_for_finds_nothing() -> None:
     assert scanner(["", "/"])([b"/ / /"]) == ()
+
+
+FILES = {
+    "lib/libone.so.1.2": BINARY,
+    "include/one.h": b"int one(void);\n",
+    "share/one/one-config.cmake": b"set(one 1)\n",
+}
+
+
+def _zip(path: Path) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in FILES.items():
+            archive.writestr(f"one/{name}", content)
+        link = zipfile.ZipInfo("one/lib/libone.so")
+        link.create_system, link.external_attr = 3, (stat.S_IFLNK | 0o777) << 16
+        archive.writestr(link, b"libone.so.1.2")
+    return path
+
+
+def _tar(path: Path, top: str = "one/") -> Path:
+    with tarfile.open(path, "w:bz2") as archive:
+        for name, content in FILES.items():
+            info = tarfile.TarInfo(f"{top}{name}")
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+        link = tarfile.TarInfo(f"{top}lib/libone.so")
+        link.type, link.linkname = tarfile.SYMTYPE, "libone.so.1.2"
+        archive.addfile(link)
+    return path
+
+
+@pytest.mark.parametrize(("make", "name"), [(_zip, "one-1.zip"), (_tar, "one-1.tar")])
+def test_any_archive_is_read_with_its_links(
+    tmp_path: Path, make: Callable[[Path], Path], name: str
+) -> None:
+    content = read_content(make(tmp_path / name), "archive", Reading())
+
+    assert content.faults == ()
+    assert [(member.name, member.size, member.link) for member in content.members] == [
+        ("one/include/one.h", 15, ""),
+        ("one/lib/libone.so", 0, "one/lib/libone.so.1.2"),
+        ("one/lib/libone.so.1.2", len(BINARY), ""),
+        ("one/share/one/one-config.cmake", 11, ""),
+    ]
+    assert [member.name for member, _ in content.binaries] == ["one/lib/libone.so.1.2"]
+    assert dict(content.texts) == {"one/share/one/one-config.cmake": "set(one 1)\n"}
+
+
+def test_an_archive_says_what_it_expects_on_the_host(tmp_path: Path) -> None:
+    manifest = Content_("one", "1", "x", (), ("libgomp.so.1",))
+    path = _write(tmp_path / "one.zip", {"one/build-content.json": bytes(manifest)})
+
+    assert read_content(path, "archive", Reading()).host == ("libgomp.so.1",)
+
+
+def test_a_conda_package_says_what_it_is_for(tmp_path: Path) -> None:
+    path = tmp_path / "one-1-0.tar.bz2"
+    with tarfile.open(path, "w:bz2") as archive:
+        info = tarfile.TarInfo("info/index.json")
+        text = b'{"subdir": "linux-64"}'
+        info.size = len(text)
+        archive.addfile(info, io.BytesIO(text))
+
+    content = read_content(path, "conda", Reading())
+
+    assert content.claimed == ("linux-64",)
+    assert content.texts["info/index.json"] == text.decode()
+
+
+def test_a_single_library_is_an_artifact(tmp_path: Path) -> None:
+    path = tmp_path / "libone.so"
+    path.write_bytes(BINARY)
+
+    content = read_content(path, "binary", Reading())
+
+    assert [(member.name, one.format) for member, one in content.binaries] == [("libone.so", "elf")]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "word"),
+    [
+        ("conda", "a-1-0.conda", "no end record"),
+        ("conda", "a-1-0.tar.bz2", "no header"),
+        ("archive", "a.tar", "no header"),
+    ],
+)
+def test_what_is_not_what_its_name_says_is_one_fault(
+    tmp_path: Path, kind: Kind, name: str, word: str
+) -> None:
+    (tmp_path / name).write_bytes(b"hello" * 200)
+
+    content = read_content(tmp_path / name, kind, Reading())
+
+    assert content.members == ()
+    assert [word in fault for fault in content.faults] == [True]
+
+
+def test_links_that_leave_a_tar_are_faults(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        link = tarfile.TarInfo("a/b")
+        link.type, link.linkname = tarfile.SYMTYPE, "../../etc/passwd"
+        archive.addfile(link)
+
+    assert read_content(tmp_path / "a.tar", "archive", Reading()).faults
+
+
+def test_a_big_member_lies_in_a_file_and_is_read_all_the_same(tmp_path: Path) -> None:
+    big = BINARY + bytes(9 << 20) + b" /made/here "
+    wheel = _write(tmp_path / "a-1-py3-none-any.whl", {"a.so": big, "b.py": b"/made/too"})
+    spool = tmp_path / "spool"
+
+    content = read_content(wheel, "wheel", Reading(("/made",), spool, 2))
+
+    first, second = content.members
+    assert (first.size, first.digest) == (len(big), encode_digest(sha256(big).digest()))
+    assert [trace.offset for trace in first.traces] == [len(big) - 11]
+    assert [trace.text for trace in second.traces] == ["/made/too"]
+    assert [member.name for member, _ in content.binaries] == ["a.so"]
+    assert list(spool.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (b"-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEA", "-----BEGIN R..."),
+        (b"key = 'AKIAABCDEFGHIJKLMNOP'", "AKIAABCDEFGH..."),
+        (b"AKIAABCDEFGHIJKLMNOPQ", None),
+        (b"XAKIAABCDEFGHIJKLMNOP", None),
+        (b"token: ghp_" + b"a1" * 18, "ghp_a1a1a1a1..."),
+        (b"ghp_short", None),
+        (b"//registry/:_authToken=npm_" + b"a" * 36, "npm_aaaaaaaa..."),
+        (b"-----BEGIN PUBLIC KEY-----\nMIIEpAIBAAKCAQEA", None),
+    ],
+)
+def test_secrets_are_known_by_their_form(text: bytes, shown: str | None) -> None:
+    assert [(one.kind, one.text) for one in secrets(text)] == ([("secret", shown)] if shown else [])

@@ -16,7 +16,7 @@ from builder.binary import Binary
 from builder.config.recipe import Checks
 from builder.process import Processes
 from smoke.checks import CATALOGUE
-from smoke.content import SITE, read_wheel
+from smoke.content import SITE, Reading, read_content
 from smoke.probing import open_environment
 from smoke.report import Result
 from smoke.runner import run
@@ -51,7 +51,7 @@ class Lab:
         with zipfile.ZipFile(path, "w") as archive:
             for name, text in files.items():
                 archive.writestr(name, text)
-        return read_wheel(path)
+        return read_content(path, "wheel", Reading())
 
     def check(self, id_: str, checks: Checks, content: Content | None) -> Result:
         (check,) = (one for one in CATALOGUE if one.id == id_)

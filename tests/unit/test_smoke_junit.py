@@ -9,8 +9,8 @@ REPORT = Report(
     "a<b>.whl",
     (
         Result("wheel.name", "pass", seconds=0.25),
-        Result("elf.rpath", "fail", problems=('a.so: "x"', "b.so & \x00"), remedy="repair it"),
-        Result("elf.needed", "warn", problems=("c.so",)),
+        Result("link.search", "fail", problems=('a.so: "x"', "b.so & \x00"), remedy="repair it"),
+        Result("link.needed", "warn", problems=("c.so",)),
         Result("env.import", "skip", reason="no environment"),
         Result("env.loaded", "crash", reason="KeyError: 'a'"),
     ),

@@ -7,7 +7,7 @@ import pytest
 from smoke.report import Report, Result, Status, document, merged, to_lines
 
 PASSED = Result("wheel.name", "pass", seconds=0.12345)
-FAILED = Result("elf.rpath", "fail", problems=("a.so: rpath `/x`",), remedy="repair it")
+FAILED = Result("link.search", "fail", problems=("a.so: rpath `/x`",), remedy="repair it")
 SKIPPED = Result("env.import", "skip", reason="no environment")
 
 
@@ -28,7 +28,7 @@ def test_a_report_prints_as_the_contract_says() -> None:
                 "seconds": 0.123,
             },
             {
-                "id": "elf.rpath",
+                "id": "link.search",
                 "status": "fail",
                 "severity": "error",
                 "problems": ["a.so: rpath `/x`"],
@@ -79,7 +79,7 @@ def test_lines_show_problems_and_remedies_and_hide_what_went_well() -> None:
 
     assert to_lines(report) == (
         "a.whl",
-        "  fail  elf.rpath",
+        "  fail  link.search",
         "        a.so: rpath `/x`",
         "        remedy: repair it",
         "  1 pass, 1 fail, 1 skip",

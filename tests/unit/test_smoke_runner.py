@@ -84,9 +84,9 @@ def test_a_hostile_wheel_fails_one_check_and_skips_the_rest(tmp_path: Path) -> N
 
     report = check_artifact(subject_of(Request(wheel)))
 
-    assert [result.id for result in report.failures] == ["wheel.readable"]
+    assert [result.id for result in report.failures] == ["archive.readable"]
     assert {result.status for result in report.results[1:]} == {"skip"}
-    assert all("wheel.readable" in result.reason for result in report.results[1:])
+    assert all("archive.readable" in result.reason for result in report.results[1:])
 
 
 def test_kinds(tmp_path: Path) -> None:
@@ -101,7 +101,9 @@ def test_kinds(tmp_path: Path) -> None:
     assert kind_of(tmp_path) == "folder"
 
 
-@pytest.mark.parametrize(("name", "word"), [("a.tar.gz", "neither"), ("nothing", "does not exist")])
+@pytest.mark.parametrize(
+    ("name", "word"), [("a.tar.gz", "nothing that can be checked"), ("nothing", "does not exist")]
+)
 def test_unknown_subjects_are_refused(tmp_path: Path, name: str, word: str) -> None:
     (tmp_path / "a.tar.gz").touch()
 

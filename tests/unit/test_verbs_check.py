@@ -84,5 +84,5 @@ def test_a_folder_is_checked_without_an_environment(machine: Machine, tmp_path: 
     (report,) = check((tmp_path / "tree",), machine)
 
     assert report.ok
-    assert {result.id: result.status for result in report.results}["wheel.readable"] == "pass"
+    assert {result.id: result.status for result in report.results}["archive.readable"] == "pass"
     assert not any(result.id.startswith("env.") for result in report.results)
