@@ -20,6 +20,7 @@ from smoke.junit import to_junit
 from smoke.probing import open_environment
 from smoke.report import Report, document, merged, to_lines
 from smoke.runner import Request, check_artifact, check_environment, subject_of
+from smoke.sarif import to_sarif
 
 __all__ = ["main"]
 
@@ -47,6 +48,9 @@ def main(argv: Sequence[str], search_path: str) -> int:
         return error.exit_code
     if options.junit:
         options.junit.write_text(to_junit(reports), encoding="utf-8")
+    if options.sarif:
+        text = json.dumps(to_sarif(reports, CATALOGUE), indent=1)
+        options.sarif.write_text(f"{text}\n", encoding="utf-8")
     if options.json:
         print(json.dumps(document(reports), indent=2))  # noqa: T201  # this is a command line
     else:
@@ -114,6 +118,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--list", action="store_true", help="the checks there are")
     parser.add_argument("--markdown", action="store_true", help="with --list: the reference page")
     parser.add_argument("--json", action="store_true", help="one JSON document")
+    parser.add_argument("--sarif", type=Path, metavar="FILE", help="also write SARIF 2.1.0")
     parser.add_argument("--junit", type=Path, metavar="FILE", help="also write JUnit XML")
     parser.add_argument("-v", "--verbose", action="store_true", help="passed and skipped ones too")
     return parser

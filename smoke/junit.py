@@ -20,9 +20,20 @@ def to_junit(reports: Sequence[Report]) -> str:
             f"failures={_attribute(counts['fail'])} errors={_attribute(counts['crash'])} "
             f"skipped={_attribute(counts['skip'])}>"
         )
+        lines += _properties(report)
         lines += [_case(result) for result in report.results]
         lines.append("</testsuite>")
     return "\n".join((*lines, "</testsuites>", ""))
+
+
+def _properties(report: Report) -> list[str]:
+    if not report.facts:
+        return []
+    rows = [
+        f"<property name={_attribute(name)} value={_attribute(value)}/>"
+        for name, value in report.facts.items()
+    ]
+    return ["<properties>", *rows, "</properties>"]
 
 
 def _case(result: Result) -> str:

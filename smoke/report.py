@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Literal, get_args
 
 __all__ = ["Report", "Result", "Severity", "Status", "document", "merged", "to_lines"]
@@ -18,6 +19,7 @@ class Result:
 
     `problems` begin with the path or name they are about. `reason` says why a check was skipped or
     how it crashed. `remedy` says what to do about the problems. `seconds` is what the check took.
+    `waived` are problems that the recipe bears for a while, with their reasons.
     """
 
     id: str
@@ -27,6 +29,7 @@ class Result:
     reason: str = ""
     remedy: str = ""
     seconds: float = 0.0
+    waived: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, object]:
         """The result as the command line prints it."""
@@ -35,6 +38,7 @@ class Result:
             "status": self.status,
             "severity": self.severity,
             "problems": list(self.problems),
+            "waived": list(self.waived),
             "reason": self.reason,
             "remedy": self.remedy,
             "seconds": round(self.seconds, 3),
@@ -43,10 +47,14 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All results of one run on one subject (a file, a folder or an environment)."""
+    """All results of one run on one subject (a file, a folder or an environment).
+
+    `facts` are what a reader wants to know about the subject: its kind, its platforms.
+    """
 
     subject: str
     results: tuple[Result, ...]
+    facts: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def summary(self) -> Mapping[Status, int]:
@@ -69,6 +77,7 @@ class Report:
         return {
             "schema": 1,
             "subject": self.subject,
+            "facts": dict(self.facts),
             "results": [result.to_json() for result in self.results],
             "summary": dict(self.summary),
         }
@@ -83,18 +92,19 @@ def document(reports: Sequence[Report]) -> dict[str, object]:
 
 def merged(first: Report, second: Report) -> Report:
     """Two runs on one subject as one report, in this order."""
-    return Report(first.subject, first.results + second.results)
+    return Report(first.subject, first.results + second.results, {**first.facts, **second.facts})
 
 
 def to_lines(report: Report, *, every: bool = False) -> tuple[str, ...]:
     """The report for a reader: problems with their remedy; passed and skipped checks when asked."""
     lines = [report.subject]
     for result in report.results:
-        if not every and result.status in {"pass", "skip"}:
+        if not every and result.status in {"pass", "skip"} and not result.waived:
             continue
         reason = f" ({result.reason})" if result.reason else ""
         lines.append(f"  {result.status:5} {result.id}{reason}")
         lines += [f"        {problem}" for problem in result.problems]
+        lines += [f"        waived: {problem}" for problem in result.waived]
         if result.remedy and result.status != "pass":
             lines.append(f"        remedy: {result.remedy}")
     counts = ", ".join(f"{count} {status}" for status, count in report.summary.items() if count)

@@ -18,6 +18,7 @@ from smoke.checks import CATALOGUE
 from smoke.content import Reading, read_content
 from smoke.report import Report, Result
 from smoke.subject import Core, Expectations, Kind, Subject
+from smoke.waiving import severity_of, waived
 
 __all__ = ["Request", "check_artifact", "check_environment", "kind_of", "run", "subject_of"]
 
@@ -112,14 +113,29 @@ def run(
 ) -> Report:
     """The report of the checks that are for this kind of subject and need one of `needs`."""
     results: list[Result] = []
+    asked, today = subject.checks, subject.expectations.today
     for check in checks:
         if subject.kind in check.kinds and check.needs in needs:
+            severity = severity_of(check.id, check.severity, asked.severity)
             reason = _unfit(check, subject, absent)
             if reason:
-                results.append(Result(check.id, "skip", check.severity, reason=reason))
+                results.append(Result(check.id, "skip", severity, reason=reason))
             else:
-                results.append(_result(check, subject))
-    return Report(str(subject.path), tuple(results))
+                found = _result(replace(check, severity=severity), subject)
+                results.append(waived(found, asked.waivers, today))
+    return Report(str(subject.path), tuple(results), _facts(subject))
+
+
+def _facts(subject: Subject) -> Mapping[str, str]:
+    """What a reader of many reports tells subjects apart by."""
+    content = subject.content
+    facts: dict[str, str] = {"kind": subject.kind}
+    if content is not None and content.claimed:
+        facts["platforms"] = " ".join(content.claimed)
+    machines = {name for _, one in (content.binaries if content else ()) for name in one.machines}
+    if machines:
+        facts["machines"] = " ".join(sorted(machines))
+    return facts
 
 
 def _unfit(check: Check, subject: Subject, absent: str) -> str:

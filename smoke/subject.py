@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
@@ -145,12 +146,13 @@ class Expectations:
     """What the caller knows and the bytes do not say.
 
     `build_paths` are folders that may not be named in the bytes. `architectures` are CUDA
-    architectures as CMake spells them.
+    architectures as CMake spells them. `today` decides on waivers.
     """
 
     bundle: Bundle = field(default_factory=Bundle)
     build_paths: tuple[str, ...] = ()
     architectures: tuple[str, ...] = ()
+    today: date = field(default_factory=lambda: datetime.now(tz=UTC).date())
 
 
 @dataclass(frozen=True, slots=True)

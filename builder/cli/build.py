@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from builder.cli import surroundings
-from builder.cli.common import Talk, print_json, shared_options, words
+from builder.cli.common import Talk, append_summary, print_json, shared_options, words
 from builder.cli.display import display_for
 from builder.cli.request import request_from, target_options
 from builder.cli.summary import outcome_json, plan_json, plan_text, summary_markdown, summary_table
 from builder.config.machine import Machine
-from builder.errors import UsageError
 from builder.requests import BuildOutcome, BuildRequest
 
 if TYPE_CHECKING:
@@ -161,20 +160,9 @@ def _print(outcome: BuildOutcome, environ: Mapping[str, str], talk: Talk) -> Non
         text += f"\nhint: {failure.hint}" if failure.hint else ""
         click.echo(text, err=True)
     if environ.get("GITHUB_STEP_SUMMARY"):
-        _append(Path(environ["GITHUB_STEP_SUMMARY"]), summary_markdown(outcome))
+        append_summary(Path(environ["GITHUB_STEP_SUMMARY"]), summary_markdown(outcome))
     if talk.json:
         print_json(outcome_json(outcome))
         return
     for artifact in outcome.artifacts:
         click.echo(str(artifact.path))
-
-
-def _append(path: Path, text: str) -> None:
-    try:
-        with path.open("a", encoding="utf-8") as file:
-            file.write(text)
-    except OSError as error:
-        raise UsageError(
-            f"the step summary `{path}` cannot be written: {error.strerror}",
-            hint="unset GITHUB_STEP_SUMMARY, or point it at a writable file",
-        ) from error

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from builder.cli import surroundings
-from builder.cli.common import print_json, shared_options, words
+from builder.cli.common import append_summary, print_json, shared_options, words, write_text
 from builder.cli.display import display_for
 
 if TYPE_CHECKING:
     from smoke.catalogue import Check
+    from smoke.report import Report
 
 __all__ = ["command"]
 
@@ -33,6 +36,11 @@ __all__ = ["command"]
     help="Also write the results here as JUnit XML.",
 )
 @click.option(
+    "--sarif",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Also write the findings here as SARIF 2.1.0.",
+)
+@click.option(
     "--expect",
     type=click.Path(path_type=Path),
     help="Compare C++ archives with this older one, or its `.content.json`, and do nothing else.",
@@ -49,6 +57,7 @@ def command(
     select: tuple[str, ...],
     skip: tuple[str, ...],
     junit: Path | None,
+    sarif: Path | None,
     expect: Path | None,
     listed: bool,
     without_plugin: tuple[str, ...],
@@ -65,8 +74,10 @@ def command(
     del debug  # read at the border, in `builder.cli.app`
     from builder.plugins import Plugins  # noqa: PLC0415  # `builder check --help` stays quick
     from builder.verbs.check import check  # noqa: PLC0415
+    from smoke.checks import CATALOGUE  # noqa: PLC0415
     from smoke.junit import to_junit  # noqa: PLC0415
     from smoke.report import document, to_lines  # noqa: PLC0415
+    from smoke.sarif import to_sarif  # noqa: PLC0415
 
     extra = Plugins.installed(without=words(without_plugin)).checks()
     if listed:
@@ -82,13 +93,27 @@ def command(
     finally:
         display.close()
     if junit is not None:
-        junit.write_text(to_junit(reports), encoding="utf-8")
+        write_text(junit, to_junit(reports))
+    if sarif is not None:
+        write_text(sarif, json.dumps(to_sarif(reports, (*CATALOGUE, *extra)), indent=1) + "\n")
+    _tell_github(reports, environ)
     if as_json:
         print_json(document(reports))
     else:
         for report in reports:
             click.echo("\n".join(to_lines(report, every=verbose > 0)))
     return 0 if all(report.ok for report in reports) else 1
+
+
+def _tell_github(reports: Sequence[Report], environ: Mapping[str, str]) -> None:
+    """Annotations and a summary where GitHub Actions runs this; on stderr, which it reads as well."""
+    from smoke.github import to_annotations, to_markdown  # noqa: PLC0415  # see above
+
+    if environ.get("GITHUB_ACTIONS") == "true":
+        for line in to_annotations(reports):
+            click.echo(line, err=True)
+    if environ.get("GITHUB_STEP_SUMMARY"):
+        append_summary(Path(environ["GITHUB_STEP_SUMMARY"]), to_markdown(reports))
 
 
 def _list(

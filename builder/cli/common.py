@@ -10,7 +10,9 @@ from typing import TypeVar
 
 import click
 
-__all__ = ["Talk", "print_json", "shared_options", "words"]
+from builder.errors import UsageError
+
+__all__ = ["Talk", "append_summary", "print_json", "shared_options", "words", "write_text"]
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -45,3 +47,28 @@ def print_json(document: object) -> None:
 def words(texts: Iterable[str]) -> tuple[str, ...]:
     """Repeated options and commas mean the same: `--python 3.7 --python 3.8,3.9`."""
     return tuple(word.strip() for text in texts for word in text.split(",") if word.strip())
+
+
+def append_summary(path: Path, text: str) -> None:
+    """Add to the summary of a step of GitHub Actions. Raises `UsageError`."""
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise UsageError(
+            f"the step summary `{path}` cannot be written: {error.strerror}",
+            hint="unset GITHUB_STEP_SUMMARY, or point it at a writable file",
+        ) from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a report where the user wants it: whole, or not at all. Raises `UsageError`."""
+    part = path.with_name(f"{path.name}.part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise UsageError(
+            f"`{path}` cannot be written: {error.strerror}", hint="give a file in a writable folder"
+        ) from error

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
@@ -28,6 +29,7 @@ __all__ = [
     "Sibling",
     "Source",
     "VersionRule",
+    "Waiver",
 ]
 
 
@@ -197,10 +199,25 @@ class Consumer:
 
 
 @dataclass(frozen=True, slots=True)
+class Waiver:
+    """Problems that are known and borne for a while.
+
+    `check` is a glob over ids, `match` one over the lines of problems. From the day after `until`
+    on the problems count again, and so does the waiver itself.
+    """
+
+    check: str
+    match: str
+    reason: str
+    until: date
+
+
+@dataclass(frozen=True, slots=True)
 class Checks:
     """What proves a package: imports, commands in the clean environment, a C++ consumer.
 
     Words of `commands` may hold `{python}` and `{recipe}`. `timeout` is in seconds, per command.
+    `severity` maps globs over the ids of checks to what their problems are.
     """
 
     imports: tuple[str, ...] = ()
@@ -209,6 +226,10 @@ class Checks:
     system: tuple[str, ...] = ()
     consumer: Consumer | None = None
     timeout: float = 300.0
+    severity: Mapping[str, Literal["error", "warning"]] = field(
+        default_factory=lambda: MappingProxyType({})
+    )
+    waivers: tuple[Waiver, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
+from datetime import date
 from pathlib import PurePosixPath, PureWindowsPath
 
 from builder.config import placeholders
@@ -142,6 +143,15 @@ def _base_version(text: str) -> str:
     return _version(text)
 
 
+def _day(text: str) -> str:
+    """A day of the calendar; other spellings are the schema's to refuse."""
+    try:
+        date.fromisoformat(text)
+    except ValueError as error:
+        return f"is no day: {error}" if re.fullmatch(r"\d{4}-\d\d-\d\d", text) else ""
+    return ""
+
+
 def _inside(text: str) -> str:
     """A relative path that never leaves the folder it starts in."""
     if PurePosixPath(text).is_absolute() or PureWindowsPath(text).is_absolute():
@@ -259,4 +269,5 @@ _RULES: tuple[tuple[str, _Check], ...] = (
     ("check.commands.*.*", _placeholders(placeholders.CHECK)),
     ("check.requires.*", _requirement),
     ("check.consumer.source", _inside),
+    ("check.waiver.*.until", _day),
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import date
 from types import MappingProxyType
 from typing import Literal, cast
 
@@ -22,6 +23,7 @@ from builder.config.recipe import (
     Recipe,
     Sibling,
     VersionRule,
+    Waiver,
 )
 
 __all__ = ["Table", "freeze", "merge"]
@@ -141,6 +143,25 @@ def _checks(table: Table, base: Checks) -> Checks:
         system=_texts(table, "system", base.system),
         consumer=consumer,
         timeout=float(cast("float", table.get("timeout", base.timeout))),
+        severity=MappingProxyType(
+            {
+                **base.severity,
+                **cast("dict[str, Literal['error', 'warning']]", table.get("severity", {})),
+            }
+        ),
+        waivers=tuple(map(_waiver, cast("Sequence[Table]", table["waiver"])))
+        if "waiver" in table
+        else base.waivers,
+    )
+
+
+def _waiver(table: Table) -> Waiver:
+    until = table["until"]
+    return Waiver(
+        check=_text(table, "check", ""),
+        match=_text(table, "match", "*"),
+        reason=_text(table, "reason", ""),
+        until=until if isinstance(until, date) else date.fromisoformat(str(until)),
     )
 
 

@@ -164,12 +164,16 @@ def _compared(path: Path, older: Content, expect: Path) -> Report:
 def _check_one(path: Path, checks: Checks, ready: Path | None, bench: _Bench) -> Report:
     subject = _subject(path, checks, bench)
     report = check_artifact(subject, bench.chosen)
+    if all(one.needs == "artifact" for one in bench.chosen):
+        return report  # nothing asks for an environment
     if subject.kind == "environment":
         ready = ready or _interpreter_of(path)
     if ready:
         return merged(report, _in_ready_environment(subject, ready, bench))
     if subject.kind == "folder":
         return merged(report, _with_core_alone(subject, bench))
+    if subject.kind != "wheel":
+        return report
     interpreter = _suitable(subject, bench)
     if interpreter is None:
         absent = "no interpreter on this machine can install it"

@@ -8,6 +8,7 @@ from collections import defaultdict
 
 from smoke.catalogue import Check, Outcome, Skip
 from smoke.subject import ARTIFACTS, Subject, content_of
+from smoke.waiving import expired
 
 __all__ = ["CHECKS", "family"]
 
@@ -33,6 +34,12 @@ def family(file: str) -> str:
 
 def _readable(subject: Subject) -> Outcome:
     return Outcome(warnings=content_of(subject).damaged)
+
+
+def _waivers(subject: Subject) -> Outcome | Skip:
+    if not subject.checks.waivers:
+        return Skip("the recipe bears no problems")
+    return Outcome(expired(subject.checks.waivers, subject.expectations.today))
 
 
 def _execstack(subject: Subject) -> Outcome | Skip:
@@ -124,6 +131,14 @@ def _list(names: set[str]) -> str:
 
 
 CHECKS = (
+    Check(
+        "recipe.waivers",
+        "No waiver of the recipe is beyond its day.",
+        ARTIFACTS,
+        "artifact",
+        "mend what was borne, or find out who can, and give the waiver another day",
+        _waivers,
+    ),
     Check(
         "binary.readable",
         "Every file that begins like a binary is one.",

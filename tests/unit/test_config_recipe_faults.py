@@ -253,6 +253,10 @@ FAULTS: dict[str, tuple[str, list[str]]] = {
             )
         ],
     ),
+    "a waiver without an end": (
+        BASE + '[[check.waiver]]\ncheck = "*"\nreason = "?"\nuntil = "2027-02-30"',
+        ["7: check.waiver[0].until: is no day: day is out of range for month"],
+    ),
     "another shape": (
         "recipe = 1\nsource = []\nversion = 1\nmatrix = 1\ncore = 1\npython = 1",
         [

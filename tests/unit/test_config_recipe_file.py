@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from datetime import date
 from pathlib import Path
 from types import MappingProxyType
 
@@ -28,6 +29,7 @@ from builder.config.recipe import (
     Sibling,
     Source,
     VersionRule,
+    Waiver,
 )
 from builder.config.recipe_file import load
 from builder.config.recipe_shape import SCHEMA, schema
@@ -89,9 +91,16 @@ debug = true
 [check]
 imports = ["sample", "sample.core"]
 commands = [["{{python}}", "{{recipe}}/check.py"]]
+severity = {{ "leak.*" = "warning" }}
 requires = ["numpy"]
 system = ["postgresql"]
 timeout = 60
+[[check.waiver]]
+check = "link.search"
+match = "bin/*"
+reason = "upstream mends it"
+until = "2027-01-31"
+
 [check.consumer]
 source = "consumer.cpp"
 package = "Sample"
@@ -165,6 +174,8 @@ def test_every_key_arrives_in_its_value(folder: Path) -> None:
         checks=Checks(
             imports=("sample", "sample.core"),
             commands=(("{python}", "{recipe}/check.py"),),
+            severity={"leak.*": "warning"},
+            waivers=(Waiver("link.search", "bin/*", "upstream mends it", date(2027, 1, 31)),),
             requires=("numpy",),
             system=("postgresql",),
             consumer=Consumer("consumer.cpp", "Sample", ("Sample::sample",)),

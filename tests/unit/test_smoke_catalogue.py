@@ -57,7 +57,7 @@ def test_the_listing_is_the_contract() -> None:
 @pytest.mark.parametrize(
     ("select", "skip", "expected"),
     [
-        ((), ("link.*", "archive.*", "env.*", "wheel.*"), "binary.readable"),
+        ((), ("link.*", "archive.*", "env.*", "recipe.*", "wheel.*"), "binary.readable"),
         (("archive.*",), (), "archive.readable"),
         (("*.search",), (), "link.search"),
         (("link.*", "wheel.name"), ("link.*",), "wheel.name"),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 from builder.archive.record import encode_digest
 from builder.binary import Binary, VersionNeed
-from builder.config.recipe import Bundle, Sibling
+from builder.config.recipe import Bundle, Checks, Sibling, Waiver
 from smoke.checks import CATALOGUE
 from smoke.checks.contents import family
 from smoke.claims import name_of
@@ -25,6 +26,12 @@ TEXTS = {
     "tiny-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: Tiny\nVersion: 1.0\n",
     "tiny-1.0.dist-info/WHEEL": "Root-Is-Purelib: false\nTag: cp311-cp311-manylinux_2_17_x86_64\n",
 }
+
+
+TODAY = date(2026, 6, 15)
+KNOWN = Expectations(build_paths=("/made",), architectures=("80",), bundle=TORCH, today=TODAY)
+BORNE = Checks(waivers=(Waiver("never", "*", "known", TODAY),))
+LATE = Checks(waivers=(Waiver("never", "*", "known", date(2026, 6, 14)),))
 
 
 def binary(
@@ -77,10 +84,13 @@ def statuses(
     name: str = NAME,
     kind: Kind = "wheel",
     expectations: Expectations | None = None,
+    checks: Checks = BORNE,
 ) -> dict[str, tuple[str, tuple[str, ...]]]:
     claimed = name_of(name)
     told = replace(found, claimed=claimed.platforms if claimed and kind == "wheel" else ())
-    subject = Subject(Path(name), kind, told, expectations=expectations or Expectations())
+    subject = Subject(
+        Path(name), kind, told, checks=checks, expectations=expectations or Expectations()
+    )
     report = check_artifact(subject)
     return {result.id: (result.status, result.problems) for result in report.results}
 
@@ -98,7 +108,6 @@ SOUND = content(
     },
     files=("tiny/__init__.py",),
 )  # fmt: skip
-KNOWN = Expectations(build_paths=("/made",), architectures=("80",), bundle=TORCH)
 
 
 def test_a_sound_wheel_passes_every_check() -> None:
@@ -241,7 +250,13 @@ def test_what_is_doubtful_is_a_warning(id_: str, found: Content, text: str) -> N
 def test_every_check_on_bytes_has_a_sample_it_complains_about() -> None:
     wanted = {check.id for check in CATALOGUE if check.needs == "artifact"}
 
-    assert wanted == set(FAILURES) | set(WARNINGS)
+    assert wanted == set(FAILURES) | set(WARNINGS) | {"recipe.waivers"}
+
+
+def test_a_waiver_beyond_its_day_fails() -> None:
+    status, problems = statuses(SOUND, expectations=KNOWN, checks=LATE)["recipe.waivers"]
+
+    assert (status, problems) == ("fail", ("never: the waiver of `*` ended on 2026-06-14 (known)",))
 
 
 @pytest.mark.parametrize(
@@ -375,6 +390,7 @@ def test_nothing_to_look_at_is_skipped_with_a_reason() -> None:
     skipped = {r.id: r.reason for r in check_artifact(subject).results if r.status == "skip"}
 
     assert skipped == {
+        "recipe.waivers": "the recipe bears no problems",
         "link.needed": "there is no binary in it",
         "link.search": "there is no binary in it that has search paths",
         "link.baseline": "the wheel claims no platform that promises anything",

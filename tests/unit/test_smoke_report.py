@@ -17,12 +17,14 @@ def test_a_report_prints_as_the_contract_says() -> None:
     assert json.loads(text) == {
         "schema": 1,
         "subject": "a.whl",
+        "facts": {},
         "results": [
             {
                 "id": "wheel.name",
                 "status": "pass",
                 "severity": "error",
                 "problems": [],
+                "waived": [],
                 "reason": "",
                 "remedy": "",
                 "seconds": 0.123,
@@ -32,6 +34,7 @@ def test_a_report_prints_as_the_contract_says() -> None:
                 "status": "fail",
                 "severity": "error",
                 "problems": ["a.so: rpath `/x`"],
+                "waived": [],
                 "reason": "",
                 "remedy": "repair it",
                 "seconds": 0.0,
@@ -41,6 +44,7 @@ def test_a_report_prints_as_the_contract_says() -> None:
                 "status": "skip",
                 "severity": "error",
                 "problems": [],
+                "waived": [],
                 "reason": "no environment",
                 "remedy": "",
                 "seconds": 0.0,
