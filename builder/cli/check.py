@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ from builder.cli.common import append_summary, print_json, shared_options, words
 from builder.cli.display import display_for
 
 if TYPE_CHECKING:
+    from builder.config.machine import Machine
+    from builder.events import Events
     from smoke.catalogue import Check
     from smoke.report import Report
 
@@ -25,8 +28,15 @@ __all__ = ["command"]
 @click.argument("subjects", nargs=-1, type=click.Path(path_type=Path))
 @click.option(
     "--python",
-    type=click.Path(path_type=Path),
-    help="Probe this ready environment (its folder or interpreter).",
+    metavar="ENV|VERSION",
+    help="Probe this ready environment (its folder or interpreter); with --from-index: the Python to install for.",
+)
+@click.option(
+    "--from-index",
+    "published",
+    multiple=True,
+    metavar="NAME==VERSION",
+    help="Check what a user gets from the package index, by the settings of pip.",
 )
 @click.option("--select", multiple=True, metavar="GLOB", help="Only checks whose id matches.")
 @click.option("--skip", multiple=True, metavar="GLOB", help="No checks whose id matches.")
@@ -53,7 +63,8 @@ __all__ = ["command"]
 def command(
     *,
     subjects: tuple[Path, ...],
-    python: Path | None,
+    python: str | None,
+    published: tuple[str, ...],
     select: tuple[str, ...],
     skip: tuple[str, ...],
     junit: Path | None,
@@ -85,11 +96,17 @@ def command(
         return 0
     environ = surroundings.environment()
     display = display_for(sys.stderr, environ, verbosity=verbose - quiet - 1, log=log_file)
+    machine = surroundings.this_machine(environ)
+    asked = _Asked(words(select), words(skip), extra, expect)
     try:
-        reports = check(
-            subjects, surroundings.this_machine(environ), python=python, select=words(select),
-            skip=words(skip), extra=extra, expect=expect, events=display.hear,
-        )  # fmt: skip
+        if published:
+            reports = _published(published, subjects, python, asked, machine, display.hear)
+        else:
+            ready = Path(python) if python else None
+            reports = check(
+                subjects, machine, python=ready, select=asked.select, skip=asked.skip,
+                extra=asked.extra, expect=asked.expect, events=display.hear,
+            )  # fmt: skip
     finally:
         display.close()
     if junit is not None:
@@ -103,6 +120,40 @@ def command(
         for report in reports:
             click.echo("\n".join(to_lines(report, every=verbose > 0)))
     return 0 if all(report.ok for report in reports) else 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Which checks, and what to compare with."""
+
+    select: tuple[str, ...]
+    skip: tuple[str, ...]
+    extra: tuple[Check, ...]
+    expect: Path | None
+
+
+def _published(
+    requirements: tuple[str, ...],
+    subjects: tuple[Path, ...],
+    python: str | None,
+    asked: _Asked,
+    machine: Machine,
+    events: Events,
+) -> tuple[Report, ...]:
+    """What the index has, and the files given beside it, all for one Python."""
+    from builder.process import Processes  # noqa: PLC0415  # see above
+    from builder.verbs.check import check  # noqa: PLC0415
+    from builder.verbs.published import chosen_interpreter, fetched  # noqa: PLC0415
+
+    processes = Processes(events)
+    interpreter = chosen_interpreter(python or "", machine, processes)
+    with fetched(words(requirements), interpreter, machine, processes) as files:
+        reports = check(
+            (*files, *subjects), machine, interpreter=interpreter, select=asked.select,
+            skip=asked.skip, extra=asked.extra, expect=asked.expect, processes=processes,
+        )  # fmt: skip
+    known = {str(file): file.name for file in files}
+    return tuple(replace(one, subject=known.get(one.subject, one.subject)) for one in reports)
 
 
 def _tell_github(reports: Sequence[Report], environ: Mapping[str, str]) -> None:

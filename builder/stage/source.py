@@ -26,7 +26,7 @@ from builder.process import Processes
 from builder.stage import git
 from builder.stage.download import download, known_download, without_login
 from builder.stage.listing import describe, digest, source_paths
-from builder.stage.sdist import locate
+from builder.stage.published import find_sdist
 from builder.stage.store import TreeStore
 from builder.stage.tree import scan
 
@@ -74,7 +74,7 @@ def fetch(source: Source, store: TreeStore, machine: Machine, processes: Process
 
             def archive() -> Path:
                 kept = known_download(source.sha256, store)
-                url = "" if kept else locate(source, store, machine, processes)
+                url = "" if kept else find_sdist(source, store, machine, processes)
                 return kept or download(url, source.sha256, store, machine)
 
             root, content = _unpacked(label, source.sha256, archive, store)

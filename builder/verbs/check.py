@@ -62,6 +62,7 @@ class _Bench:
     chosen: tuple[Check, ...]
     machine: Machine
     processes: Processes
+    interpreter: Interpreter | None = None
 
     @property
     def path(self) -> tuple[Path, ...]:
@@ -74,6 +75,7 @@ def check(
     machine: Machine,
     *,
     python: Path | None = None,
+    interpreter: Interpreter | None = None,
     checks: Checks | None = None,
     knowledge: Knowledge | None = None,
     select: Sequence[str] = (),
@@ -86,8 +88,9 @@ def check(
     """One report for each wheel, folder or environment.
 
     A wheel is also installed into a fresh environment of an interpreter that it is for; with
-    `python` (an environment's folder or interpreter) that one is probed as it is. `python` alone is
-    a subject of its own. `extra` are checks of plugins. With `expect`, the manifest of an older
+    `python` (an environment's folder or interpreter) that one is probed as it is; with `interpreter`
+    the fresh one is of it, whatever a newer one could install. `python` alone is a subject of its
+    own. `extra` are checks of plugins. With `expect`, the manifest of an older
     archive (or that archive), nothing else is done than to compare with it. Raises `UsageError` for what cannot be
     checked, `NothingSelected` when no check is left.
     """
@@ -102,7 +105,9 @@ def check(
         raise UsageError(
             "nothing to check", hint="give a package, a library, a folder or an environment"
         )
-    bench = _Bench(knowledge or Knowledge(), chosen, machine, processes or Processes(events))
+    bench = _Bench(
+        knowledge or Knowledge(), chosen, machine, processes or Processes(events), interpreter
+    )
     return tuple(_check_one(path.absolute(), checks or Checks(), ready, bench) for path in subjects)
 
 
@@ -174,7 +179,7 @@ def _check_one(path: Path, checks: Checks, ready: Path | None, bench: _Bench) ->
         return merged(report, _with_core_alone(subject, bench))
     if subject.kind != "wheel":
         return report
-    interpreter = _suitable(subject, bench)
+    interpreter = bench.interpreter or _suitable(subject, bench)
     if interpreter is None:
         absent = "no interpreter on this machine can install it"
         return merged(report, check_environment(subject, bench.chosen, absent=absent))

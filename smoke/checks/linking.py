@@ -161,15 +161,19 @@ def _baseline(subject: Subject) -> Outcome | Skip:
         *(glob for sibling in bundle.siblings for glob in sibling.libraries),
     )
     verdict = found.case.system.judge(dict(found.members), tags, outside)
+    missing = {need.name for need in found.missing}  # `link.needed` tells of these
     refused = [
-        one for one in verdict.blockers if one.tag in tags and one.tag not in verdict.platforms
+        one
+        for one in verdict.blockers
+        if one.tag in tags and one.tag not in verdict.platforms
+        if one.symbol or one.library not in missing
     ]
-    if not refused and set(tags) <= set(verdict.platforms):
+    if refused:
+        return Outcome(tuple(_told(refused)))
+    if missing or set(tags) <= set(verdict.platforms):
         return Outcome()
     deserved = f"it deserves {verdict.tag}" if verdict.tag else "it deserves none"
-    return Outcome(
-        tuple(_told(refused)) or (f"{subject.path.name}: its tag is not true: {deserved}",)
-    )
+    return Outcome((f"{subject.path.name}: its tag is not true: {deserved}",))
 
 
 def _told(blockers: list[Blocker]) -> Iterator[str]:

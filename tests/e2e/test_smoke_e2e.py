@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 import subprocess
 import sys
@@ -93,6 +95,7 @@ def test_a_sound_wheel_passes_in_a_fresh_environment(tmp_path: Path, machine: Ma
         "link.baseline",
         "cuda.architectures",
         "consumer.cpp",
+        "recipe.waivers",
     }
     assert not list((machine.cache / "checks").iterdir())
 
@@ -227,3 +230,31 @@ def test_a_consumer_that_cannot_be_is_skipped(
     (report,) = check((core,), bare, checks=checks, knowledge=Knowledge(recipe=tmp_path))
 
     assert reason in _results(report)["consumer.cpp"].reason
+
+
+def test_what_a_user_gets_from_an_index_is_checked(tmp_path: Path) -> None:
+    """An index made of one folder: the wheel is found, fetched, installed for that Python, and imported."""
+    tree = tmp_path / "tree"
+    _compiled(tree, "$ORIGIN")
+    links = tmp_path / "links"
+    links.mkdir()
+    shutil.copy(_wheel(tree), links)
+    environ = {
+        **os.environ,
+        "BUILDER_CACHE": str(tmp_path / "cache"),
+        "PIP_NO_INDEX": "",
+        "PIP_INDEX_URL": links.as_uri(),
+        "PIP_FIND_LINKS": str(links),
+    }
+    command = [sys.executable, "-m", "builder", "check", "--from-index", "tiny==1.0", "--json"]
+
+    done = subprocess.run(
+        [*command, "--python", f"{sys.version_info[0]}.{sys.version_info[1]}"],
+        capture_output=True, text=True, check=False, env=environ,
+    )  # fmt: skip
+
+    report = json.loads(done.stdout)
+    assert done.returncode == 0, done.stderr
+    assert report["subject"] == f"tiny-1.0-{TAG}-{TAG}-linux_x86_64.whl"
+    assert {one["id"]: one["status"] for one in report["results"]}["env.import"] == "pass"
+    assert not list((tmp_path / "cache" / "store" / "work").iterdir())

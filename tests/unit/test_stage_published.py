@@ -2,20 +2,31 @@ from __future__ import annotations
 
 import hashlib
 import io
+import platform
 import sys
 import tarfile
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from builder.config.machine import Machine, PackageIndex
+from builder.config.python import Python
 from builder.config.recipe import IndexSdist
+from builder.config.toolchain import Interpreter
 from builder.errors import BuilderError
 from builder.process import Processes
-from builder.stage.sdist import _with_login, locate
+from builder.stage.published import _with_login, find_sdist, find_wheel
 from builder.stage.store import TreeStore
 
+TAG = f"cp{sys.version_info[0]}{sys.version_info[1]}"
+HERE = Interpreter(
+    Python.parse(f"{sys.version_info[0]}.{sys.version_info[1]}"), Path(sys.executable),
+    platform.python_version(), "x",
+)  # fmt: skip
+PURE = "demo-1.0-py3-none-any.whl"
+OWN = f"demo-1.0-{TAG}-{TAG}-linux_x86_64.whl"
 METADATA = b"Metadata-Version: 2.1\nName: demo\nVersion: 1.0\nRequires-Python: >=3.7\n"
 
 
@@ -43,7 +54,7 @@ def sdist(folder: Path) -> IndexSdist:
 def test_an_sdist_among_links_is_found_without_building_it(tmp_path: Path) -> None:
     source = sdist(tmp_path / "links")
     store = TreeStore(tmp_path / "store")
-    url = locate(source, store, machine(tmp_path), Processes())
+    url = find_sdist(source, store, machine(tmp_path), Processes())
     assert url == (tmp_path / "links" / "demo-1.0.tar.gz").as_uri()
     assert list((store.root / "work").iterdir()) == []
 
@@ -51,7 +62,7 @@ def test_an_sdist_among_links_is_found_without_building_it(tmp_path: Path) -> No
 def test_a_version_that_is_not_there_is_told(tmp_path: Path) -> None:
     source = replace(sdist(tmp_path / "links"), version="2.0")
     with pytest.raises(BuilderError, match=r"no sdist of demo==2\.0") as caught:
-        locate(source, TreeStore(tmp_path / "store"), machine(tmp_path), Processes())
+        find_sdist(source, TreeStore(tmp_path / "store"), machine(tmp_path), Processes())
     assert caught.value.faults
 
 
@@ -69,3 +80,35 @@ def test_the_login_of_an_index_goes_to_its_own_host_only(
 ) -> None:
     index = PackageIndex("https://me:pw@host/simple")
     assert _with_login(url, replace(machine(tmp_path), index=index)) == expected
+
+
+def wheels(folder: Path, *names: str) -> None:
+    folder.mkdir(exist_ok=True)
+    for name in names:
+        with zipfile.ZipFile(folder / name, "w") as archive:
+            archive.writestr("demo-1.0.dist-info/METADATA", METADATA)
+
+
+@pytest.mark.parametrize(
+    ("names", "taken"),
+    [
+        ((PURE,), PURE),
+        ((PURE, OWN), OWN),
+        ((PURE, "demo-1.0-cp27-cp27m-linux_x86_64.whl"), PURE),
+    ],
+)  # fmt: skip
+def test_the_wheel_is_the_one_an_installer_takes(
+    tmp_path: Path, names: tuple[str, ...], taken: str
+) -> None:
+    wheels(tmp_path / "links", *names)
+
+    found = find_wheel("demo==1.0", HERE, TreeStore(tmp_path / "s"), machine(tmp_path), Processes())
+
+    assert (found.name, found.url) == (taken, (tmp_path / "links" / taken).as_uri())
+
+
+def test_a_version_without_a_wheel_for_the_machine_is_told(tmp_path: Path) -> None:
+    wheels(tmp_path / "links", "demo-1.0-cp27-cp27m-win32.whl")
+
+    with pytest.raises(BuilderError, match=r"no wheel of demo==1\.0 for CPython"):
+        find_wheel("demo==1.0", HERE, TreeStore(tmp_path / "s"), machine(tmp_path), Processes())
