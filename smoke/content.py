@@ -10,7 +10,6 @@ import os
 import posixpath
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
@@ -31,6 +30,7 @@ from builder.archive.tar import read_tar
 from builder.archive.tar_source import Content as Stream
 from builder.archive.tar_source import open_source
 from builder.archive.wheel_rules import member_of
+from builder.archive.workers import on_each
 from builder.archive.zip_read import Entry, Zip, ZipError
 from builder.binary import Binary, BinaryError, looks_like, read
 from builder.errors import BuilderError
@@ -241,9 +241,7 @@ def _members(archive: Zip, found: _Found, reading: Reading, place: Callable[[str
         except ZipError as error:
             found.faults.append(f"{entry.name}: {error.fault}")
 
-    with ThreadPoolExecutor(reading.threads) as pool:
-        for _ in pool.map(look, entries):
-            pass
+    on_each(look, entries, reading.threads)
     found.faults.sort()
 
 
@@ -325,9 +323,7 @@ def _folder(root: Path, found: _Found, reading: Reading) -> Content:
                 )
         elif file.is_file():
             files.append((file, name))
-    with ThreadPoolExecutor(reading.threads) as pool:
-        for _ in pool.map(lambda one: _on_disk(one[0], one[1], found), files):
-            pass
+    on_each(lambda one: _on_disk(one[0], one[1], found), files, reading.threads)
     return found.content()
 
 

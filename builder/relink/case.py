@@ -67,7 +67,7 @@ class Case:
         said = _said(tags)
         most = max(by_format, key=lambda name: (len(by_format[name]), name))
         format_ = said if said in by_format else most
-        own = by_format[format_]
+        own: Mapping[str, Binary] = by_format[format_]
         if format_ == "elf":
             own = of_one_machine(own, _claimed_arch(own, tags))[1]
         system = _system(format_, registered, next(iter(own.values())).machine)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from builder.archive.workers import on_each
 from builder.binary import Binary, BinaryError, looks_like, read
 from builder.errors import UsageError
 
@@ -90,7 +91,8 @@ def scan(
     # What takes longest is begun first.
     entries.sort(key=lambda entry: -entry.size)
     try:
-        _in_threads(scan.look, entries, min(threads, _MOST_THREADS))
+        has_enough = sum(entry.size for entry in entries) >= 2 * _WORTH_A_THREAD
+        on_each(scan.look, entries, min(threads, _MOST_THREADS) if has_enough else 1)
         facts = scan.facts()
     except BaseException:
         scan.close()
@@ -220,42 +222,6 @@ def _may_be_binary(entry: Entry) -> bool:
     name = entry.name
     dot = name.rfind(".")
     return entry.size >= _HEAD and name[dot:] not in _DATA and entry.kind == "file"
-
-
-def _in_threads(work: Callable[[Entry], None], entries: list[Entry], threads: int) -> None:
-    """Do the work for every entry; threads only where it is worth to start them.
-
-    The pool of the standard library takes longer to import than a small wheel to be read.
-    """
-    jobs = iter(entries)
-    if threads < 2 or sum(entry.size for entry in entries) < 2 * _WORTH_A_THREAD:  # noqa: PLR2004  # one and one more
-        for entry in jobs:
-            work(entry)
-        return
-    from threading import Lock, Thread  # noqa: PLC0415  # as said above
-
-    lock = Lock()
-    faults: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            while not faults:
-                with lock:
-                    entry = next(jobs, None)
-                if entry is None:
-                    return
-                work(entry)
-        except BaseException as error:  # noqa: BLE001  # raised again below, where it belongs
-            faults.append(error)
-
-    others = [Thread(target=run, daemon=True) for _ in range(threads - 1)]
-    for thread in others:
-        thread.start()
-    run()
-    for thread in others:
-        thread.join()
-    if faults:
-        raise faults[0]
 
 
 def _top(path: str) -> str:

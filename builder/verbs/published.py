@@ -10,13 +10,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from builder.archive.file import file_digest
 from builder.config.machine import Machine
 from builder.config.python import Python
 from builder.config.toolchain import Interpreter
 from builder.errors import BuilderError, UsageError
 from builder.process import Processes
 from builder.stage import interpreters
-from builder.stage.download import download, file_digest
+from builder.stage.download import download
 from builder.stage.published import Published, find_wheel
 from builder.stage.store import TreeStore
 
