@@ -5,8 +5,13 @@ One broken plugin never stops the others; it is remembered and named when what i
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
 from importlib.metadata import entry_points
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import pluggy
@@ -42,6 +47,29 @@ class EntryPointLike(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class _FilePoint:
+    """A plugin that is one Python file."""
+
+    name: str
+    value: str
+    path: Path
+
+    def load(self) -> object:
+        """Run the file as a module of a name that nobody else has."""
+        spec = spec_from_file_location(f"_{sha256(self.value.encode()).hexdigest()}", self.path)
+        if spec is None or spec.loader is None:
+            raise ImportError("it is no Python file")
+        module = module_from_spec(spec)
+        sys.modules[spec.name] = module  # a dataclass looks its own module up
+        try:
+            spec.loader.exec_module(module)
+        except BaseException:
+            del sys.modules[spec.name]
+            raise
+        return module
+
+
 class Plugins:
     """Every plugin that could be loaded, and the faults of those that could not."""
 
@@ -57,6 +85,20 @@ class Plugins:
         """Load every installed entry point of the group `builder` but those named in `without`."""
         refused = frozenset(without)
         return cls(point for point in entry_points(group=GROUP) if point.name not in refused)
+
+    def add_file(self, path: Path, name: str) -> None:
+        """Take in the plugin that a recipe brings along. Raises `UsageError` when it is broken.
+
+        A file that was taken in before is passed by.
+        """
+        if self._manager.has_plugin(name):
+            return
+        self._register(_FilePoint(name, str(path), path))
+        if name in self._faults:
+            raise UsageError(
+                f"the checks of {name} cannot be used: {self._faults[name]}",
+                hint="mend the file that `check.plugin` names, or take that line out of the recipe",
+            )
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -5,19 +5,23 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 import click
 
 from builder.cli import surroundings
 from builder.cli.common import append_summary, print_json, shared_options, words, write_text
 from builder.cli.display import display_for
+from builder.errors import UsageError
 
 if TYPE_CHECKING:
     from builder.config.machine import Machine
+    from builder.config.recipe import Checks
     from builder.events import Events
+    from builder.plugins import Plugins
+    from builder.verbs.check import Knowledge
     from smoke.catalogue import Check
     from smoke.report import Report
 
@@ -37,6 +41,16 @@ __all__ = ["command"]
     multiple=True,
     metavar="NAME==VERSION",
     help="Check what a user gets from the package index, by the settings of pip.",
+)
+@click.option(
+    "--recipe",
+    metavar="NAME|FOLDER",
+    help="What this recipe knows of the package: imports, commands, siblings, waivers, own checks.",
+)
+@click.option(
+    "--target",
+    metavar="ID",
+    help="With --recipe: the target the package is for, whose overrides count.",
 )
 @click.option("--select", multiple=True, metavar="GLOB", help="Only checks whose id matches.")
 @click.option("--skip", multiple=True, metavar="GLOB", help="No checks whose id matches.")
@@ -65,6 +79,8 @@ def command(
     subjects: tuple[Path, ...],
     python: str | None,
     published: tuple[str, ...],
+    recipe: str | None,
+    target: str | None,
     select: tuple[str, ...],
     skip: tuple[str, ...],
     junit: Path | None,
@@ -90,23 +106,24 @@ def command(
     from smoke.report import document, to_lines  # noqa: PLC0415
     from smoke.sarif import to_sarif  # noqa: PLC0415
 
-    extra = Plugins.installed(without=words(without_plugin)).checks()
+    plugins = Plugins.installed(without=words(without_plugin))
+    known = _knowledge(recipe, target, plugins)
+    extra = plugins.checks()
     if listed:
         _list(extra, select, skip, as_json=as_json)
         return 0
     environ = surroundings.environment()
     display = display_for(sys.stderr, environ, verbosity=verbose - quiet - 1, log=log_file)
     machine = surroundings.this_machine(environ)
-    asked = _Asked(words(select), words(skip), extra, expect)
+    asked: _Asked = {
+        "select": words(select), "skip": words(skip), "extra": extra, "expect": expect, **known,
+    }  # fmt: skip
     try:
         if published:
             reports = _published(published, subjects, python, asked, machine, display.hear)
         else:
             ready = Path(python) if python else None
-            reports = check(
-                subjects, machine, python=ready, select=asked.select, skip=asked.skip,
-                extra=asked.extra, expect=asked.expect, events=display.hear,
-            )  # fmt: skip
+            reports = check(subjects, machine, python=ready, events=display.hear, **asked)
     finally:
         display.close()
     if junit is not None:
@@ -122,14 +139,43 @@ def command(
     return 0 if all(report.ok for report in reports) else 1
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
+class _Known(TypedDict, total=False):
+    """What a recipe says."""
+
+    checks: Checks
+    knowledge: Knowledge
+
+
+class _Asked(_Known):
     """Which checks, and what to compare with."""
 
     select: tuple[str, ...]
     skip: tuple[str, ...]
     extra: tuple[Check, ...]
     expect: Path | None
+
+
+def _knowledge(name: str | None, target: str | None, plugins: Plugins) -> _Known:
+    """What a recipe knows of its packages. Its own checks join the `plugins`."""
+    from builder.config.apply import for_target  # noqa: PLC0415  # see above
+    from builder.config.discover import find  # noqa: PLC0415
+    from builder.config.target import Target  # noqa: PLC0415
+    from builder.verbs.check import Knowledge  # noqa: PLC0415
+
+    if name is None:
+        if target is not None:
+            raise UsageError("`--target` is for a recipe", hint="give `--recipe` too")
+        return {}
+    folder = Path.cwd()
+    recipe = find(name, surroundings.recipe_roots(folder), folder)
+    if target is not None:
+        recipe = for_target(recipe, Target.parse(target))
+    if recipe.checks.plugin:
+        plugins.add_file(recipe.folder / recipe.checks.plugin, f"recipe {recipe.name}")
+    return {
+        "checks": recipe.checks,
+        "knowledge": Knowledge(bundle=recipe.bundle, recipe=recipe.folder),
+    }
 
 
 def _published(
@@ -149,9 +195,8 @@ def _published(
     interpreter = chosen_interpreter(python or "", machine, processes)
     with fetched(words(requirements), interpreter, machine, processes) as files:
         reports = check(
-            (*files, *subjects), machine, interpreter=interpreter, select=asked.select,
-            skip=asked.skip, extra=asked.extra, expect=asked.expect, processes=processes,
-        )  # fmt: skip
+            (*files, *subjects), machine, interpreter=interpreter, processes=processes, **asked
+        )
     known = {str(file): file.name for file in files}
     return tuple(replace(one, subject=known.get(one.subject, one.subject)) for one in reports)
 

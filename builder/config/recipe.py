@@ -217,7 +217,8 @@ class Checks:
     """What proves a package: imports, commands in the clean environment, a C++ consumer.
 
     Words of `commands` may hold `{python}` and `{recipe}`. `timeout` is in seconds, per command.
-    `severity` maps globs over the ids of checks to what their problems are.
+    `severity` maps globs over the ids of checks to what their problems are. `plugin` is a Python
+    file with more checks, relative to the recipe's folder.
     """
 
     imports: tuple[str, ...] = ()
@@ -230,6 +231,7 @@ class Checks:
         default_factory=lambda: MappingProxyType({})
     )
     waivers: tuple[Waiver, ...] = ()
+    plugin: str = ""
 
 
 @dataclass(frozen=True, slots=True)

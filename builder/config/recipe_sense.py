@@ -269,5 +269,6 @@ _RULES: tuple[tuple[str, _Check], ...] = (
     ("check.commands.*.*", _placeholders(placeholders.CHECK)),
     ("check.requires.*", _requirement),
     ("check.consumer.source", _inside),
+    ("check.plugin", _inside),
     ("check.waiver.*.until", _day),
 )

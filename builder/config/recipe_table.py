@@ -152,6 +152,7 @@ def _checks(table: Table, base: Checks) -> Checks:
         waivers=tuple(map(_waiver, cast("Sequence[Table]", table["waiver"])))
         if "waiver" in table
         else base.waivers,
+        plugin=_text(table, "plugin", base.plugin),
     )
 
 

@@ -112,6 +112,8 @@ def _lay(
 ) -> tuple[tuple[Line, ...], tuple[Failure, ...]]:
     """The way of every target, and the targets that have none."""
     recipe = find_recipe(request, Path.cwd())
+    if recipe.checks.plugin:
+        plugins.add_file(recipe.folder / recipe.checks.plugin, f"recipe {recipe.name}")
     resolved = resolve(recipe, request, bench, _pythonless(request, plugins))
     lines, unplanned = lay_lines(resolved, plugins, bench)
     return lines, (*resolved.failures, *unplanned)

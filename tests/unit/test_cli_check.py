@@ -67,3 +67,66 @@ def test_a_report_that_cannot_be_written_is_said(wheel: Path, tmp_path: Path, op
 
     assert result.exception is not None
     assert "cannot be written" in str(result.exception)
+
+
+RECIPE = """
+schema = 1
+[recipe]
+name = "tiny"
+[source]
+path = "."
+[python]
+[check]
+plugin = "checks.py"
+severity = { "wheel.record" = "warning" }
+[[check.waiver]]
+check = "wheel.name"
+reason = "the old name is kept"
+until = "9999-12-31"
+[[override]]
+select = "*-cuda*"
+check.severity = { "wheel.record" = "error" }
+"""
+OWN_CHECKS = """
+from builder.hookspecs import hookimpl
+from smoke.catalogue import Check, Outcome
+@hookimpl
+def builder_checks():
+    yield Check("tiny.own", "Own.", ("wheel",), "artifact", "mend it", lambda _: Outcome())
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    folder = tmp_path / "recipes" / "tiny"
+    folder.mkdir(parents=True)
+    (folder / "recipe.toml").write_text(RECIPE)
+    (folder / "checks.py").write_text(OWN_CHECKS)
+    return folder
+
+
+def test_a_recipe_says_what_counts(wheel: Path, recipe: Path) -> None:
+    code, out, _ = call(
+        wheel, "--recipe", recipe, "--select", "wheel.*", "--select", "tiny.*", "--json"
+    )
+
+    results = {one["id"]: one for one in json.loads(out)["results"]}
+    assert code == 0
+    assert [results[name]["status"] for name in ("wheel.record", "wheel.name", "tiny.own")] == [
+        "warn", "pass", "pass",
+    ]  # fmt: skip
+    assert "the old name is kept" in results["wheel.name"]["waived"][0]
+
+
+def test_overrides_count_for_the_target_that_is_named(wheel: Path, recipe: Path) -> None:
+    target = "manywheel-cp311-cuda130-linux_x86_64"
+
+    code, _, _ = call(wheel, "--recipe", recipe, "--target", target, "--select", "wheel.record")
+
+    assert code == 1
+
+
+def test_a_target_without_a_recipe_means_nothing(wheel: Path) -> None:
+    result = CliRunner().invoke(command, [str(wheel), "--target", "x"])
+
+    assert "`--target` is for a recipe" in str(result.exception)

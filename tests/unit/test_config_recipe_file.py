@@ -92,6 +92,7 @@ debug = true
 imports = ["sample", "sample.core"]
 commands = [["{{python}}", "{{recipe}}/check.py"]]
 severity = {{ "leak.*" = "warning" }}
+plugin = "check/checks.py"
 requires = ["numpy"]
 system = ["postgresql"]
 timeout = 60
@@ -175,6 +176,7 @@ def test_every_key_arrives_in_its_value(folder: Path) -> None:
             imports=("sample", "sample.core"),
             commands=(("{python}", "{recipe}/check.py"),),
             severity={"leak.*": "warning"},
+            plugin="check/checks.py",
             waivers=(Waiver("link.search", "bin/*", "upstream mends it", date(2027, 1, 31)),),
             requires=("numpy",),
             system=("postgresql",),

@@ -127,3 +127,46 @@ def test_every_hook_is_documented_with_its_signature(hook: str) -> None:
     signature = f"{hook}({', '.join(code.co_varnames[: code.co_argcount])})"
 
     assert f"### `{signature}`" in DOCS.read_text(encoding="utf-8")
+
+
+BROKEN_FILES = {
+    "no such file": None,
+    "syntax": "def",
+    "raises": "raise RuntimeError('half written')",
+    "unknown hook": (
+        "from builder.hookspecs import hookimpl\n@hookimpl\ndef builder_chekcs():\n    return []\n"
+    ),
+}
+CHECKS_FILE = """
+from dataclasses import dataclass
+from builder.hookspecs import hookimpl
+from smoke.catalogue import Check, Outcome
+
+@dataclass
+class Seen:
+    problems: tuple[str, ...] = ()
+
+@hookimpl
+def builder_checks():
+    yield Check("acme.one", "One.", ("wheel",), "artifact", "mend it", lambda _: Outcome(Seen().problems))
+"""
+
+
+def test_a_recipe_brings_its_own_checks(tmp_path: Path) -> None:
+    (tmp_path / "checks.py").write_text(CHECKS_FILE)
+    plugins = Plugins([])
+
+    plugins.add_file(tmp_path / "checks.py", "recipe acme")
+    plugins.add_file(tmp_path / "checks.py", "recipe acme")
+
+    assert [check.id for check in plugins.checks()] == ["acme.one"]
+
+
+@pytest.mark.parametrize("case", BROKEN_FILES)
+def test_broken_checks_of_a_recipe_are_refused(tmp_path: Path, case: str) -> None:
+    text = BROKEN_FILES[case]
+    if text is not None:
+        (tmp_path / "checks.py").write_text(text)
+
+    with pytest.raises(UsageError, match="the checks of recipe acme cannot be used"):
+        Plugins([]).add_file(tmp_path / "checks.py", "recipe acme")
