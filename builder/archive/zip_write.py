@@ -11,13 +11,12 @@ import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Final, NamedTuple, Self, TypeVar
 
-from builder.archive.deflate import Piece, deflate
+from builder.archive.deflate import Piece, deflate_bytes
 from builder.archive.file import File
 from builder.archive.record import Row
 from builder.archive.tally import Tally
@@ -35,7 +34,7 @@ from builder.archive.zip_items import (
     size_of,
 )
 from builder.archive.zip_read import Zip
-from builder.archive.zip_verify import verified
+from builder.archive.zip_verify import WORTH_A_THREAD, verified
 from builder.archive.zip_writer import Writer
 from builder.errors import BuilderError
 
@@ -161,7 +160,7 @@ def _steps(items: Iterable[Item]) -> Iterator[list[Entry] | Item]:
 
 
 class _Workers:
-    """Threads, as soon as there is more to do for them than they cost to begin."""
+    """Threads, as soon as there is more to do for them than they cost to begin; not for trifles."""
 
     def __init__(self, threads: int) -> None:
         self._threads = threads
@@ -177,6 +176,9 @@ class _Workers:
 
     def begin(self, work: Callable[[], T], size: int) -> Callable[[], T]:
         """Begin a work on so many bytes; its result is what the call gives."""
+        if size < WORTH_A_THREAD:
+            done = work()
+            return lambda: done
         self._asked += size
         if self._threads == 1 or self._asked < _WORTH_THREADS:
             return work
@@ -205,12 +207,12 @@ def _splices(writer: Writer, item: Change) -> bool:
 def _pack(writer: Writer, item: Put | Link | Change) -> tuple[Packed, bytes]:
     """A small member and its packed bytes."""
     raw = content_of(item)
-    blank = replace(blank_of(item, writer.stamp, len(raw)), crc=zlib.crc32(raw))
+    blank = blank_of(item, writer.stamp, len(raw))._replace(crc=zlib.crc32(raw))
     if writer.level and raw and not isinstance(item, Link):
-        parts = deflate([raw], level=writer.level, threads=1, tally=writer.tally)
-        if len(stream := b"".join(parts)) < len(raw):
-            return replace(blank, packed=len(stream)), stream
-    return replace(blank, method=STORED, packed=len(raw)), raw
+        stream = deflate_bytes(raw, level=writer.level, tally=writer.tally)
+        if len(stream) < len(raw):
+            return blank._replace(packed=len(stream)), stream
+    return blank._replace(method=STORED, packed=len(raw)), raw
 
 
 def _spliced(writer: Writer, item: Change) -> tuple[Piece, ...]:
