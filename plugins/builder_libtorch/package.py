@@ -100,8 +100,8 @@ class Order:
 
     def name(self, version: str) -> str:
         """The file name of the archive."""
-        name = archive_name(self.target, version, project=self.archive.name or self.project)
-        return name.removesuffix(".zip") + f".{self.archive.format}"
+        project, suffix = self.archive.name or self.project, f".{self.archive.format}"
+        return archive_name(self.target, version, project=project, suffix=suffix)
 
 
 def package_tree(tree: Tree, order: Order, out: Path, tools: Tools) -> Package:

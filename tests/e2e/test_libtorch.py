@@ -102,7 +102,7 @@ def test_four_variants_of_sample_from_two_compiles(fresh: Builder, tools: Tools)
     assert any("is now expected" in line for line in compare(content(shared), content(without)))
 
 
-@pytest.mark.parametrize(("abi", "name"), [("cxx11", "-cxx11-abi"), ("precxx11", "")])
+@pytest.mark.parametrize(("abi", "name"), [("cxx11", "-cxx11-abi"), ("precxx11", "-pre-cxx11-abi")])
 def test_an_abi_is_what_its_users_compile_with(
     fresh: Builder, tools: Tools, abi: str, name: str
 ) -> None:
