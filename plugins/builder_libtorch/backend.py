@@ -23,7 +23,7 @@ from builder_libtorch.parts import from_tree
 
 __all__ = ["Libtorch"]
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 class Libtorch:

@@ -30,10 +30,12 @@ class Release:
     revision: str = ""
 
 
-def chosen(paths: Iterable[str], archive: CppArchive) -> Mapping[str, str]:
+def chosen(
+    paths: Iterable[str], archive: CppArchive, source: str = "the core tree"
+) -> Mapping[str, str]:
     """The files that belong to the archive: their path in it (below its top) by that in the source.
 
-    Raises `BuilderError` when there is none.
+    Raises `BuilderError` when there is none; `source` is what it calls the source.
     """
     below = f"{archive.wheel}/" if archive.wheel else ""
     found = {
@@ -42,7 +44,7 @@ def chosen(paths: Iterable[str], archive: CppArchive) -> Mapping[str, str]:
         if path.startswith(below) and _belongs(inner := path.removeprefix(below), archive)
     }
     if not found:
-        where = f"below `{archive.wheel}`" if archive.wheel else "in the core tree"
+        where = f"below `{archive.wheel}` in {source}" if archive.wheel else f"in {source}"
         raise BuilderError(
             f"there is no C++ part {where}: no file matches {', '.join(archive.keep)}",
             hint="set `archive.keep` in the recipe to what is C++, and `archive.wheel` to its folder",
@@ -77,14 +79,35 @@ def is_static(target: Target) -> bool:
     return target.variant.startswith("static")
 
 
-def refuse_wrong_linking(paths: Collection[str], target: Target) -> None:
-    """Raise `BuilderError` when a static variant has no static library, or a shared one no shared."""
-    kind, libraries = ("static", _STATIC) if is_static(target) else ("shared", _SHARED)
-    if not any(libraries.fullmatch(posixpath.basename(path)) for path in paths):
+def refuse_wrong_linking(paths: Collection[str], target: Target, *, finished: bool = False) -> None:
+    """Raise `BuilderError` when a static variant has no static library, or a shared one no shared.
+
+    `finished` paths are those of a wheel that nobody builds again.
+    """
+    kind, pattern = ("static", _STATIC) if is_static(target) else ("shared", _SHARED)
+    names = {path: posixpath.basename(path) for path in paths}
+    doors = _import_libraries(names) if target.os == "windows" and is_static(target) else []
+    if doors or not any(map(pattern.fullmatch, names.values())):
+        other = "shared" if kind == "static" else "static"
+        hint = f"make the core stage of `*-{kind}*` build them, with an [[override]] in the recipe"
+        if finished:
+            hint = f"give another wheel, or choose a {other} variant"
+        has = "libraries that are in DLLs" if doors else "none"
         raise BuilderError(
-            f"`{target}` asks for {kind} libraries, and its tree has none",
-            hint=f"make the core stage of `*-{kind}*` build them, with an [[override]] in the recipe",
+            f"`{target}` asks for {kind} libraries, and its {'wheel' if finished else 'tree'} has {has}",
+            faults=doors,
+            hint=hint,
         )
+
+
+def _import_libraries(names: Mapping[str, str]) -> list[str]:
+    """The libraries for a linker that only lead to a DLL of the same name."""
+    ends = {name.lower() for name in names.values()}
+    return [
+        f"{path}: leads to `{stem}.dll`"
+        for path, name in names.items()
+        if name.lower().endswith(".lib") and f"{(stem := name[:-4])}.dll".lower() in ends
+    ]
 
 
 def _belongs(path: str, archive: CppArchive) -> bool:
