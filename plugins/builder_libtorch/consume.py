@@ -5,6 +5,7 @@ Nothing of the build is in the environment of these processes, and `LD_LIBRARY_P
 
 from __future__ import annotations
 
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterable
@@ -24,7 +25,9 @@ __all__ = ["tried"]
 _COMPILERS: Final = {".c": ("cc", "gcc", "clang")}
 _CPP_COMPILERS: Final = ("c++", "g++", "clang++")
 
-_STATIC_NEEDS: Final = ("-fopenmp", "-pthread", "-ldl")
+_STATIC_NEEDS: Final = ("-pthread", "-ldl", "-lm")
+"""What every host has, and an older libc has in files of their own."""
+_LINKED: Final = re.compile(r"lib(.+)\.so")
 
 _LOADER: Final = r"""
 #define _GNU_SOURCE
@@ -241,7 +244,9 @@ def _guessed(desk: Desk, *, static: bool) -> tuple[tuple[str, ...], tuple[str, .
     before = tuple(f"-I{root / folder / 'include'}" for folder in sorted(folders))
     if static:
         files = [str(root / item.path) for item in desk.libraries("lib/*.a")]
-        return before, ("-Wl,--start-group", *files, "-Wl,--end-group", *_STATIC_NEEDS)
+        names = (match[1] for host in desk.content.host if (match := _LINKED.fullmatch(host)))
+        needs = (*(f"-l{name}" for name in names), *_STATIC_NEEDS)
+        return before, ("-Wl,--start-group", *files, "-Wl,--end-group", *needs)
     files = [str(root / item.path) for item in desk.libraries("lib/*.so", "lib/*.so.*")]
     return before, ("-Wl,--as-needed", *files)
 

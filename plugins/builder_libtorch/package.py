@@ -43,6 +43,7 @@ from builder_libtorch.bundle import (
 )
 from builder_libtorch.debug import apart, split, write_debug
 from builder_libtorch.examine import examined
+from builder_libtorch.interface import expected_of_parts
 from builder_libtorch.layout import Release, read_release, refuse_wrong_linking
 from builder_libtorch.parts import (
     Part,
@@ -175,7 +176,8 @@ class _Case:
         done = bundled(parts, self._wants(name, parts))
         parts = (*done.parts, *self._notes())
         items = examined(parts, self.roots)
-        content = self._content(items, done)
+        linked = expected_of_parts(parts, order.target)
+        content = self._content(items, sorted({*done.host, *linked}))
         with _outbox(out, name) as box:
             extras = [
                 write_debug(one, stem, box, epoch=order.epoch, threads=self._threads)
@@ -195,7 +197,7 @@ class _Case:
                     f"`{source.path}` changed while it was packed",
                     hint="run the same command again when nothing writes there",
                 )
-        return Package(out / name, _facts(done, manifest, extras))
+        return Package(out / name, _facts(done, content.host, manifest, extras))
 
     def _suitable(self, given: tuple[Part, ...], source: Zip | None) -> tuple[Part, ...]:
         """The parts as the target's system has them. Raises `BuilderError` for another's."""
@@ -224,11 +226,10 @@ class _Case:
             if text:
                 yield Part(f"build-{name}", f"{text}\n".encode())
 
-    def _content(self, items: Mapping[str, Item], done: Bundled) -> Content:
+    def _content(self, items: Mapping[str, Item], host: Iterable[str]) -> Content:
         order = self.order
-        return Content(
-            order.project, self.version, str(order.target), tuple(sorted(items.values())), done.host
-        )
+        files = tuple(sorted(items.values()))
+        return Content(order.project, self.version, str(order.target), files, tuple(host))
 
     def _packed(self, parts: Iterable[Part], source: Zip | None, target: Path) -> Mapping[str, Row]:
         """Write the archive; the rows of what was packed anew, where the format has them."""
@@ -250,10 +251,12 @@ class _Case:
         )  # fmt: skip
 
 
-def _facts(done: Bundled, manifest: Path, extras: list[Path]) -> Mapping[str, object]:
+def _facts(
+    done: Bundled, host: tuple[str, ...], manifest: Path, extras: list[Path]
+) -> Mapping[str, object]:
     facts: dict[str, object] = {
         "grafted": [graft.to_json() for graft in done.grafts],
-        "host": list(done.host),
+        "host": list(host),
         "content": manifest.name,
     }
     if extras:

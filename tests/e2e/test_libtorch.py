@@ -99,6 +99,7 @@ def test_four_variants_of_sample_from_two_compiles(fresh: Builder, tools: Tools)
     assert {"lib/libsample.a", "lib/libsampledep.a", "lib/pkgconfig/sample.pc"} <= paths
     assert not any(".so" in path for path in paths)
     assert (content(shared).host, content(without).host) == ((), ("libgomp.so.1",))
+    assert content(static).host == ("libgomp.so",)
     assert any("is now expected" in line for line in compare(content(shared), content(without)))
 
 

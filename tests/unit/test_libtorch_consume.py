@@ -88,14 +88,16 @@ def test_an_archive_that_is_none_is_one_error(tmp_path: Path) -> None:
         (SHARED, "linux-vdso.so.1", True),
         (SHARED, "/usr/lib/libdeclared.so.1", True),
         (SHARED, "/usr/lib/libgomp.so.1", False),
-        (STATIC, "/usr/lib/libgomp.so.1", True),
+        (STATIC, "/usr/lib/liblinked.so.7", True),
+        (SHARED, "/usr/lib/liblinked.so.7", False),
+        (STATIC, "/usr/lib/libgomp.so.1", False),
         (STATIC, "/usr/lib/libx.so.1", False),
     ],
 )
 def test_only_the_archive_and_the_declared_host_may_be_loaded(
     tmp_path: Path, target: str, path: str, wanted: bool
 ) -> None:
-    content = Content("demo", "1.0", target, (), ("libdeclared.so.1",))
+    content = Content("demo", "1.0", target, (), ("libdeclared.so.1", "liblinked.so"))
     root = Path("/neutral/unpacked")
     desk = Desk(root, Path("/neutral/work"), content, tools(tmp_path), 1.0)
 
