@@ -25,6 +25,18 @@ __all__ = ["command"]
     type=click.Path(path_type=Path),
     help="Probe this ready environment (its folder or interpreter).",
 )
+@click.option(
+    "--recipe",
+    default="",
+    metavar="R",
+    help="The recipe (name or folder) whose checks count; its C++ consumer tries an archive.",
+)
+@click.option(
+    "--recipes",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Also look for recipes by name here.",
+)
 @click.option("--select", multiple=True, metavar="GLOB", help="Only checks whose id matches.")
 @click.option("--skip", multiple=True, metavar="GLOB", help="No checks whose id matches.")
 @click.option(
@@ -46,6 +58,8 @@ def command(
     *,
     subjects: tuple[Path, ...],
     python: Path | None,
+    recipe: str,
+    recipes: tuple[Path, ...],
     select: tuple[str, ...],
     skip: tuple[str, ...],
     junit: Path | None,
@@ -58,23 +72,32 @@ def command(
     log_file: Path | None,
     debug: bool,
 ) -> int:
-    """Run the check suite on wheels, folders or environments: `python -m smoke` by another name."""
+    """Run the check suite on wheels, folders or environments, and try C++ archives.
+
+    An archive is proven on its bytes, and each of its libraries is loaded by itself; with `--recipe` a program is
+    compiled against it and run. What cannot be done on this machine says why.
+    """
     del debug  # read at the border, in `builder.cli.app`
+    from builder.config.discover import find  # noqa: PLC0415
     from builder.plugins import Plugins  # noqa: PLC0415  # `builder check --help` stays quick
     from builder.verbs.check import check  # noqa: PLC0415
     from smoke.junit import to_junit  # noqa: PLC0415
     from smoke.report import document, to_lines  # noqa: PLC0415
 
-    extra = Plugins.installed(without=words(without_plugin)).checks()
+    plugins = Plugins.installed(without=words(without_plugin))
+    extra = plugins.checks()
     if listed:
         _list(extra, select, skip, as_json=as_json)
         return 0
     environ = surroundings.environment()
+    folder = Path.cwd()
+    roots = (*(path.absolute() for path in recipes), *surroundings.recipe_roots(folder))
+    found = find(recipe, roots, folder) if recipe else None
     display = display_for(sys.stderr, environ, verbosity=verbose - quiet - 1, log=log_file)
     try:
         reports = check(
             subjects, surroundings.this_machine(environ), python=python, select=words(select),
-            skip=words(skip), extra=extra, expect=expect, events=display.hear,
+            skip=words(skip), extra=extra, backends=plugins.backends(), recipe=found, expect=expect, events=display.hear,
         )  # fmt: skip
     finally:
         display.close()

@@ -24,6 +24,7 @@ __all__ = [
     "LOADED_BY_NAME",
     "CondaBuild",
     "archive_name",
+    "archive_words",
     "conda_build_string",
     "conda_name",
     "conda_subdir",
@@ -180,18 +181,22 @@ def archive_name(
     one macOS always had.
     """
     name = re.sub(r"[-_.]+", "-", project).lower()
+    name = name if name.startswith("lib") else f"lib{name}"
+    return f"{name}-{archive_words(target)}-{version}{suffix}"
+
+
+def archive_words(target: Target) -> str:
+    """What the file name of a C++ archive says of its target: `win-shared-with-deps`, `macos`."""
     variant = target.variant or ORDINARY_VARIANT
     if target.os == "macos" and variant == ORDINARY_VARIANT:
         variant = ""
     words = (
-        name if name.startswith("lib") else f"lib{name}",
         _ARCHIVE_SYSTEMS[target.os],
         "" if target.arch == "x86_64" else target.arch,
         _ARCHIVE_ABIS[target.abi],
         variant,
-        version,
     )
-    return "-".join(filter(None, words)) + suffix
+    return "-".join(filter(None, words))
 
 
 def hashed_name(name: str, sha256: str, *, keep: Iterable[str] = ()) -> str:

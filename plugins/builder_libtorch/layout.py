@@ -10,11 +10,20 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Final
 
+from builder.config.matrix import expand
+from builder.config.naming import archive_words
 from builder.config.recipe import CppArchive
-from builder.config.target import Target
+from builder.config.target import ABIS, ARCHITECTURES, VARIANTS, Target
 from builder.errors import BuilderError
 
-__all__ = ["Release", "chosen", "is_static", "read_release", "refuse_wrong_linking"]
+__all__ = [
+    "Release",
+    "chosen",
+    "is_static",
+    "misnamed",
+    "read_release",
+    "refuse_wrong_linking",
+]
 
 _LARGEST: Final = 1 << 20
 _NAMES: Final = {"__version__": "version", "git_version": "revision"}
@@ -77,6 +86,29 @@ def read_release(text: bytes, where: str) -> Release:
 def is_static(target: Target) -> bool:
     """Whether the variant is made of libraries for a linker."""
     return target.variant.startswith("static")
+
+
+def misnamed(name: str, version: str, target: Target) -> tuple[str, ...]:
+    """What the file name of an archive says otherwise than its manifest, a line each.
+
+    A name that says nothing of a target is no lie.
+    """
+    others = expand(
+        types=[target.package_type], pythons=(), accelerators=[target.accelerator],
+        platforms=[(os, arch) for os, arches in ARCHITECTURES.items() for arch in arches],
+        abis=["", *ABIS], variants=VARIANTS["libtorch"],
+    )  # fmt: skip
+    said = {words: one for one in others if f"-{(words := archive_words(one))}-" in name}
+    if not said:
+        return ()
+    words = max(said, key=len)
+    rest = name.rpartition(f"-{words}-")[2]
+    found: list[str] = []
+    if words != archive_words(target):
+        found.append(f"{name}: is named like `{said[words]}`, and is for `{target}`")
+    if not rest.startswith((f"{version}.", "latest.")):
+        found.append(f"{name}: does not say its version, {version}")
+    return tuple(found)
 
 
 def refuse_wrong_linking(paths: Collection[str], target: Target, *, finished: bool = False) -> None:

@@ -111,7 +111,7 @@ def package_tree(tree: Tree, order: Order, out: Path, tools: Tools) -> Package:
     """Write the archive of a core tree into `out`, its manifest beside it. Raises `BuilderError`.
 
     Then nothing is written. The facts are `grafted`, `host`, `content` (a file beside the archive),
-    `debug` (others) and `notes`.
+    `debug` (others), `notes` and `aliases` (names that it may also be published under).
     """
     if not order.release.version:
         raise BuilderError(
@@ -197,7 +197,8 @@ class _Case:
                     f"`{source.path}` changed while it was packed",
                     hint="run the same command again when nothing writes there",
                 )
-        return Package(out / name, _facts(done, content.host, manifest, extras))
+        facts = _facts(done, content.host, manifest, extras)
+        return Package(out / name, {**facts, "aliases": [order.name("latest")]})
 
     def _suitable(self, given: tuple[Part, ...], source: Zip | None) -> tuple[Part, ...]:
         """The parts as the target's system has them. Raises `BuilderError` for another's."""

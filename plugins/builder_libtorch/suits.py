@@ -14,7 +14,7 @@ from builder.binary import Binary
 from builder.config.target import DEBUG, Target
 from builder.errors import BuilderError
 
-__all__ = ["debug_runtime", "refuse_other_machines", "refuse_other_runtime"]
+__all__ = ["debug_runtime", "refuse_other_machines", "refuse_other_runtime", "strangers"]
 
 _FORMATS: Final = {"linux": "elf", "macos": "macho", "windows": "pe"}
 _MACHINES: Final[Mapping[str, Mapping[str, str]]] = {
@@ -28,15 +28,19 @@ _DEBUG_RUNTIME: Final = re.compile(
 )
 
 
-def refuse_other_machines(binaries: Mapping[str, Binary], target: Target) -> None:
-    """Raise `BuilderError` for binaries that are not for the target's system and machine."""
+def strangers(binaries: Mapping[str, Binary], target: Target) -> tuple[str, ...]:
+    """The binaries that are not for the target's system and machine, a line each."""
     machine = _MACHINES[target.os].get(target.arch, target.arch)
-    strange = [
+    return tuple(
         f"{path}: is {binary.format} for {', '.join(binary.machines)}"
         for path, binary in binaries.items()
         if binary.format != _FORMATS[target.os] or machine not in {binary.machine, *binary.machines}
-    ]
-    if strange:
+    )
+
+
+def refuse_other_machines(binaries: Mapping[str, Binary], target: Target) -> None:
+    """Raise `BuilderError` for binaries that are not for the target's system and machine."""
+    if strange := strangers(binaries, target):
         raise BuilderError(
             f"{len(strange)} binaries are not for `{target}`",
             faults=strange,
