@@ -9,6 +9,7 @@ from typing import Protocol, runtime_checkable
 
 from builder.config.machine import Machine
 from builder.config.plan import Step
+from builder.config.recipe import Checks
 from builder.config.spec import BuildSpec
 from builder.process import Processes
 from builder.stage.tree import Tree
@@ -87,6 +88,11 @@ class Backend(Protocol):
 class Tries(Protocol):
     """A backend whose packages are no wheels, and that knows how they are used."""
 
-    def check(self, path: Path, spec: BuildSpec, tools: Tools) -> tuple[Trial, ...]:
-        """Use a package as a stranger does; what does not work is a problem. Raises `BuilderError`."""
+    def check(
+        self, path: Path, checks: Checks, recipe: Path | None, tools: Tools
+    ) -> tuple[Trial, ...]:
+        """Use a package as a stranger does; what does not work is a problem. Raises `BuilderError`.
+
+        `checks` are those of the recipe in the folder `recipe`, or empty ones of none.
+        """
         ...

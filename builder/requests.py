@@ -62,7 +62,10 @@ class StageResult:
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """A finished package. `serves` are all targets this one file is for (more than one for `abi3`, `py3`)."""
+    """A finished package. `serves` are all targets this one file is for (more than one for `abi3`, `py3`).
+
+    `aliases` are further names that it may be published under; nothing is written for them.
+    """
 
     path: Path
     target: Target
@@ -71,6 +74,7 @@ class Artifact:
     stages: tuple[StageResult, ...]
     serves: tuple[Target, ...]
     report: Report | None
+    aliases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,11 +22,12 @@ T = TypeVar("T")
 class Workers:
     """Threads for what is begun early; what none of them has begun is dropped at the end.
 
-    There is none with a count of 1, nor before what was asked for has `worth` bytes.
+    There is none with a count of 1, nor before what was asked for has `worth` bytes. What has less
+    than `trifle` bytes is done at once.
     """
 
-    def __init__(self, threads: int, worth: int = 0) -> None:
-        self._threads, self._worth = threads, worth
+    def __init__(self, threads: int, worth: int = 0, *, trifle: int = 0) -> None:
+        self._threads, self._worth, self._trifle = threads, worth, trifle
         self._asked = 0
         self._pool: ThreadPoolExecutor | None = None
 
@@ -39,6 +40,9 @@ class Workers:
 
     def begin(self, work: Callable[[], T], size: int = 0) -> Callable[[], T]:
         """Begin a work on so many bytes; its result is what the call gives."""
+        if size < self._trifle:
+            done = work()
+            return lambda: done
         self._asked += size
         if self._threads == 1 or self._asked < self._worth:
             return work

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from time import gmtime
+from typing import NamedTuple
 
 __all__ = [
     "MAX_16",
@@ -29,8 +29,7 @@ _REGULAR = 0o100000
 _LINK = 0o120777
 
 
-@dataclass(frozen=True, slots=True)
-class Packed:
+class Packed(NamedTuple):
     """What the directory of the archive says about one member. `stamp` is MS-DOS time and date.
 
     A `link` is a symbolic one, whose content is its target.

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Final, NamedTuple
 
 from builder.archive.deflate import DeflateError, crc32, inflate, inflate_bytes
 from builder.archive.file import File
@@ -17,13 +18,27 @@ from builder.archive.zip_format import Packed
 from builder.archive.zip_read import Zip, ZipError
 from builder.errors import BuilderError
 
-__all__ = ["Planned", "read_back", "verified"]
+__all__ = ["WORTH_A_THREAD", "Planned", "Proven", "read_back", "verified", "written"]
 
 _HELD = 1 << 20
 _WORTH_THREADS = 1 << 20
+WORTH_A_THREAD: Final = 16 << 10
+"""Bytes from which on handing a work to another thread costs less than it saves."""
 
 Planned = tuple[str, int, int, int, int, int, int]
 """What the directory has to say about a member: the first fields of an `Entry`, its place last."""
+
+
+class Proven(NamedTuple):
+    """A member whose stream was inflated and compared while it was made, before it was written.
+
+    `begin` is the place of its packed bytes, `crc` their CRC-32, `sha256` that of the raw ones.
+    """
+
+    packed: Packed
+    begin: int
+    crc: int
+    sha256: bytes
 
 
 def read_back(
@@ -34,9 +49,33 @@ def read_back(
     With each comes the place of its packed bytes. Raises `BuilderError` for one whose bytes are not
     those that were packed.
     """
-    jobs = [partial(_row, file, packed, begin, tally) for packed, begin in members]
-    many = sum(packed.size for packed, _ in members) >= _WORTH_THREADS
-    return {row.path: row for row in in_order(jobs, threads if many else 1)}
+    rows: list[Row] = []
+    jobs: list[Callable[[], Row]] = []
+    sizes = 0
+    for packed, begin in members:
+        if packed.size < WORTH_A_THREAD:
+            rows.append(_row(file, packed, begin, tally))
+        else:
+            jobs.append(partial(_row, file, packed, begin, tally))
+            sizes += packed.size
+    rows += in_order(jobs, threads if sizes >= _WORTH_THREADS else 1)
+    return {row.path: row for row in rows}
+
+
+def written(file: File, members: Iterable[Proven]) -> Mapping[str, Row]:
+    """The rows of proven members, whose packed bytes were compared with those in the file.
+
+    Raises `BuilderError` for one that is not as it was proven.
+    """
+    rows: dict[str, Row] = {}
+    for packed, begin, crc, sha256 in members:
+        found = 0
+        for window in file.windows(begin, packed.packed):
+            found = crc32(window, found)
+        if found != crc:
+            raise _unsound(f"{packed.path!r} does not have the bytes it was packed with")
+        rows[packed.path] = Row(packed.path, encode_digest(sha256), packed.size)
+    return rows
 
 
 @contextmanager

@@ -11,13 +11,12 @@ import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from builder.archive.deflate import Piece, deflate
+from builder.archive.deflate import Piece, deflate_bytes
 from builder.archive.deliver import staged
 from builder.archive.file import File
 from builder.archive.record import Row
@@ -37,7 +36,7 @@ from builder.archive.zip_items import (
     size_of,
 )
 from builder.archive.zip_read import Zip
-from builder.archive.zip_verify import verified
+from builder.archive.zip_verify import WORTH_A_THREAD, verified
 from builder.archive.zip_writer import Writer
 
 if TYPE_CHECKING:
@@ -80,7 +79,7 @@ def write_zip(
             Writer(
                 source, out, stamp, level=level, threads=count, tally=tally or Tally()
             ) as writer,
-            Workers(count, _WORTH_THREADS) as workers,
+            Workers(count, _WORTH_THREADS, trifle=WORTH_A_THREAD) as workers,
         ):
             _write(writer, items, workers)
             writer.finish()
@@ -175,12 +174,12 @@ def _splices(writer: Writer, item: Change) -> bool:
 def _pack(writer: Writer, item: Put | Link | Change) -> tuple[Packed, bytes]:
     """A small member and its packed bytes."""
     raw = content_of(item)
-    blank = replace(blank_of(item, writer.stamp, len(raw)), crc=zlib.crc32(raw))
+    blank = blank_of(item, writer.stamp, len(raw))._replace(crc=zlib.crc32(raw))
     if writer.level and raw and not isinstance(item, Link):
-        parts = deflate([raw], level=writer.level, threads=1, tally=writer.tally)
-        if len(stream := b"".join(parts)) < len(raw):
-            return replace(blank, packed=len(stream)), stream
-    return replace(blank, method=STORED, packed=len(raw)), raw
+        stream = deflate_bytes(raw, level=writer.level, tally=writer.tally)
+        if len(stream) < len(raw):
+            return blank._replace(packed=len(stream)), stream
+    return blank._replace(method=STORED, packed=len(raw)), raw
 
 
 def _spliced(writer: Writer, item: Change) -> tuple[Piece, ...]:

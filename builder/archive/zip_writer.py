@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from typing import Final, Self
 
 from builder.archive.copier import Copier
@@ -28,7 +27,7 @@ from builder.archive.zip_format import (
 )
 from builder.archive.zip_items import Change, Keep, Link, Put, blank_of, windows_of
 from builder.archive.zip_read import Zip
-from builder.archive.zip_verify import Planned, read_back
+from builder.archive.zip_verify import Planned, Proven, read_back, written
 from builder.errors import BuilderError
 
 __all__ = ["Writer"]
@@ -63,6 +62,7 @@ class Writer:
         self.planned: list[Planned] = []
         self._records: list[bytes] = []
         self._fresh: list[tuple[Packed, int]] = []
+        self._proven: list[Proven] = []
         self._pending: list[tuple[int, Packed, Callable[[], Digest]]] = []
 
     @property
@@ -108,14 +108,14 @@ class Writer:
     def rename(self, item: Keep) -> None:
         """Copy the packed bytes of a member behind a new header."""
         start, size = self.old.packed_range(item.entry)
-        packed = replace(blank_of(item, self.stamp, item.entry.size), offset=self.end)
+        packed = blank_of(item, self.stamp, item.entry.size)._replace(offset=self.end)
         begin = self.head(packed)
         self._copy(start, start + size, begin)
         self.note(packed, begin + size)
 
     def add(self, packed: Packed, content: bytes) -> None:
         """Write a member that is ready."""
-        packed = replace(packed, offset=self.end)
+        packed = packed._replace(offset=self.end)
         header = local_header(packed)
         self._out.write(self.end, header + content)
         begin = self.end + len(header)
@@ -123,22 +123,27 @@ class Writer:
         self.note(packed, begin + len(content))
 
     def stream(self, item: Put | Link | Change, size: int) -> None:
-        """Write a new member that is too big to hold."""
-        blank = replace(blank_of(item, self.stamp, size), offset=self.end)
+        """Write a new member that is too big to hold; `deflate` proves it, piece by piece."""
+        from hashlib import sha256  # noqa: PLC0415  # slow to load
+
+        blank = blank_of(item, self.stamp, size)._replace(offset=self.end)
         begin = self.end + len(local_header(blank))
-        read = _Read(windows_of(item))
-        end = begin
-        if self.level:
-            parts = deflate(read, level=self.level, threads=self.threads, tally=self.tally)
-            end = self._all(parts, begin)
+        digest = sha256()
+        read = _Read(windows_of(item), digest.update)
+        made = _Read(deflate(read, level=self.level, threads=self.threads, tally=self.tally))
+        end = self._all(made, begin) if self.level else begin
         if not self.level or end - begin >= size:
             read = _Read(windows_of(item))
-            end, blank = self._all(read, begin), replace(blank, method=STORED)
+            end, blank = self._all(read, begin), blank._replace(method=STORED)
         if read.size != size:
             raise _shrunk(blank.path, read.size, size)
-        packed = replace(blank, crc=read.crc, packed=end - begin)
+        packed = blank._replace(crc=read.crc, packed=end - begin)
         self.head(packed)
-        self._fresh.append((packed, begin))
+        if packed.method == STORED:
+            self._fresh.append((packed, begin))
+        else:
+            self.tally.add(hashed=size)
+            self._proven.append(Proven(packed, begin, made.crc, digest.digest()))
         self.note(packed, end)
 
     def pieces(self, item: Change, threads: int) -> Iterator[Piece]:
@@ -159,7 +164,7 @@ class Writer:
         data, packed_size = self.old.packed_range(item.entry)
         most = max(packed_size, item.raw.size)
         blank = blank_of(item, self.stamp, item.raw.size)
-        blank = replace(blank, offset=self.end, big=most + (most >> 10) + _MARGIN >= MAX_32)
+        blank = blank._replace(offset=self.end, big=most + (most >> 10) + _MARGIN >= MAX_32)
         begin = place = self.end + len(local_header(blank))
         for piece in pieces:
             if isinstance(piece, Copy):
@@ -169,23 +174,25 @@ class Writer:
             else:
                 self._out.write(place, piece)
                 place += len(piece)
-        packed = replace(blank, packed=place - begin)
+        packed = blank._replace(packed=place - begin)
         self._pending.append((len(self._records), packed, digest))
         self.note(packed, place)
 
     def settle(self) -> None:
         """Read back what is new, and complete what waited for its digest: now all have rows."""
+        self.rows |= written(self._out, self._proven)
         self.rows |= read_back(self._out, self._fresh, self.threads, self.tally)
         for index, blank, digest in self._pending:
             crc, sha256, read = digest()
             if read != blank.size:
                 raise _shrunk(blank.path, read, blank.size)
-            packed = replace(blank, crc=crc)
+            packed = blank._replace(crc=crc)
             self._out.write(packed.offset, local_header(packed))
             self._records[index] = central_header(packed)
             self.planned[index] = (*self.planned[index][:3], crc, *self.planned[index][4:])
             self.rows[packed.path] = Row(packed.path, encode_digest(sha256), read)
         self._pending.clear()
+        self._proven.clear()
         self._fresh.clear()
 
     def finish(self) -> None:
@@ -222,16 +229,20 @@ class Writer:
 
 
 class _Read:
-    """Content that is passed on, and what it was."""
+    """Content that is passed on, to `also` as well, and what it was."""
 
-    def __init__(self, windows: Iterator[bytes]) -> None:
-        self._windows = windows
+    def __init__(
+        self, windows: Iterable[bytes], also: Callable[[bytes], object] | None = None
+    ) -> None:
+        self._windows, self._also = windows, also
         self.crc = self.size = 0
 
     def __iter__(self) -> Iterator[bytes]:
         for window in self._windows:
             self.crc = crc32(window, self.crc)
             self.size += len(window)
+            if self._also is not None:
+                self._also(window)
             yield window
 
 

@@ -17,11 +17,11 @@ from builder.cli.display import display_for
 from builder.errors import UsageError
 
 if TYPE_CHECKING:
+    from builder.backend import Backend
     from builder.config.machine import Machine
-    from builder.config.recipe import Checks
+    from builder.config.recipe import Recipe
     from builder.events import Events
     from builder.plugins import Plugins
-    from builder.verbs.check import Knowledge
     from smoke.catalogue import Check
     from smoke.report import Report
 
@@ -44,13 +44,20 @@ __all__ = ["command"]
 )
 @click.option(
     "--recipe",
+    default="",
     metavar="NAME|FOLDER",
-    help="What this recipe knows of the package: imports, commands, siblings, waivers, own checks.",
+    help="What this recipe knows of the package: imports, commands, siblings, waivers, own checks, a C++ consumer.",
 )
 @click.option(
     "--target",
     metavar="ID",
     help="With --recipe: the target the package is for, whose overrides count.",
+)
+@click.option(
+    "--recipes",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Also look for recipes by name here.",
 )
 @click.option("--select", multiple=True, metavar="GLOB", help="Only checks whose id matches.")
 @click.option("--skip", multiple=True, metavar="GLOB", help="No checks whose id matches.")
@@ -79,7 +86,8 @@ def command(
     subjects: tuple[Path, ...],
     python: str | None,
     published: tuple[str, ...],
-    recipe: str | None,
+    recipe: str,
+    recipes: tuple[Path, ...],
     target: str | None,
     select: tuple[str, ...],
     skip: tuple[str, ...],
@@ -96,7 +104,9 @@ def command(
 ) -> int:
     """Run the check suite on any package, library, folder or environment, of any system.
 
-    The same suite is `python -m smoke`.
+    An archive with a manifest is also tried: each of its libraries is loaded by itself, and with `--recipe` a
+    program is compiled against it and run. What cannot be done on this machine says why. The same suite is
+    `python -m smoke`.
     """
     del debug  # read at the border, in `builder.cli.app`
     from builder.plugins import Plugins  # noqa: PLC0415  # `builder check --help` stays quick
@@ -107,7 +117,7 @@ def command(
     from smoke.sarif import to_sarif  # noqa: PLC0415
 
     plugins = Plugins.installed(without=words(without_plugin))
-    known = _knowledge(recipe, target, plugins)
+    found = _recipe(recipe, recipes, target, plugins)
     extra = plugins.checks()
     if listed:
         _list(extra, select, skip, as_json=as_json)
@@ -116,7 +126,8 @@ def command(
     display = display_for(sys.stderr, environ, verbosity=verbose - quiet - 1, log=log_file)
     machine = surroundings.this_machine(environ)
     asked: _Asked = {
-        "select": words(select), "skip": words(skip), "extra": extra, "expect": expect, **known,
+        "select": words(select), "skip": words(skip), "extra": extra, "expect": expect,
+        "recipe": found, "backends": plugins.backends(),
     }  # fmt: skip
     try:
         if published:
@@ -139,43 +150,37 @@ def command(
     return 0 if all(report.ok for report in reports) else 1
 
 
-class _Known(TypedDict, total=False):
-    """What a recipe says."""
-
-    checks: Checks
-    knowledge: Knowledge
-
-
-class _Asked(_Known):
-    """Which checks, and what to compare with."""
+class _Asked(TypedDict):
+    """Which checks, what is known, and what to compare with."""
 
     select: tuple[str, ...]
     skip: tuple[str, ...]
     extra: tuple[Check, ...]
     expect: Path | None
+    recipe: Recipe | None
+    backends: Mapping[str, Backend]
 
 
-def _knowledge(name: str | None, target: str | None, plugins: Plugins) -> _Known:
-    """What a recipe knows of its packages. Its own checks join the `plugins`."""
+def _recipe(
+    name: str, folders: tuple[Path, ...], target: str | None, plugins: Plugins
+) -> Recipe | None:
+    """The recipe that counts, as it is for the target. Its own checks join the `plugins`."""
     from builder.config.apply import for_target  # noqa: PLC0415  # see above
     from builder.config.discover import find  # noqa: PLC0415
     from builder.config.target import Target  # noqa: PLC0415
-    from builder.verbs.check import Knowledge  # noqa: PLC0415
 
-    if name is None:
+    if not name:
         if target is not None:
             raise UsageError("`--target` is for a recipe", hint="give `--recipe` too")
-        return {}
+        return None
     folder = Path.cwd()
-    recipe = find(name, surroundings.recipe_roots(folder), folder)
+    roots = (*(path.absolute() for path in folders), *surroundings.recipe_roots(folder))
+    found = find(name, roots, folder)
     if target is not None:
-        recipe = for_target(recipe, Target.parse(target))
-    if recipe.checks.plugin:
-        plugins.add_file(recipe.folder / recipe.checks.plugin, f"recipe {recipe.name}")
-    return {
-        "checks": recipe.checks,
-        "knowledge": Knowledge(bundle=recipe.bundle, recipe=recipe.folder),
-    }
+        found = for_target(found, Target.parse(target))
+    if found.checks.plugin:
+        plugins.add_file(found.folder / found.checks.plugin, f"recipe {found.name}")
+    return found
 
 
 def _published(

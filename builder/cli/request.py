@@ -28,7 +28,7 @@ def target_options(function: F) -> F:
         click.option("--select", multiple=True, metavar="GLOB", help="Only targets whose id matches, e.g. 'manywheel-cp31?-cuda*'."),
         click.option("--arch", default="", help="Architecture [this machine's]."),
         click.option("--os", "system", default="", help="Operating system: linux, macos, windows [this machine's]."),
-        click.option("--variant", "variants", multiple=True, help="Variant of a C++ archive."),
+        click.option("--variant", "variants", multiple=True, help="Variant of a C++ archive: shared-with-deps, shared-without-deps, static-with-deps, static-without-deps; for Windows also with -debug [shared-with-deps]."),
         click.option("--abi", default="", help="C++ ABI: cxx11 or precxx11."),
         click.option("--cuda", "--accelerator", "accelerators", multiple=True, metavar="A,…", help="cpu, 13.0, cu126, rocm6.2, … or all [cpu]."),
         click.option("--python", "pythons", multiple=True, metavar="X,…", help="3.7,3.9-3.13, all, or the path of an interpreter [the one running builder]."),

@@ -37,6 +37,7 @@ def _artifact_json(artifact: Artifact) -> dict[str, object]:
         "path": str(artifact.path),
         "target": str(artifact.target),
         "serves": [str(target) for target in artifact.serves],
+        "aliases": list(artifact.aliases),
         "sha256": artifact.sha256,
         "size": artifact.size,
         "stages": [

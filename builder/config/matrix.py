@@ -8,6 +8,8 @@ from itertools import product
 from builder.config.accelerator import Accelerator
 from builder.config.python import Python
 from builder.config.target import (
+    DEBUG,
+    ORDINARY_VARIANT,
     VARIANTS,
     Os,
     PackageType,
@@ -36,8 +38,9 @@ def expand(
     """Every target of the product of the axes, sorted, each once. `pythonless` types have no Python.
 
     An axis that a package type does not have is left out of its targets: C++ archives have no
-    Python, wheels no variant, and only Linux has a C++ ABI to choose. A package type that is not
-    made for a platform gives nothing there. `UsageError` where nothing comes out at all, and for an
+    Python, wheels no variant, only Linux has a C++ ABI to choose and only Windows a debug variant.
+    Where nothing else is said, a C++ archive is the ordinary one. A package type that is not made
+    for a platform gives nothing there. `UsageError` where nothing comes out at all, and for an
     ABI or a variant that no target could take.
     """
     package_types = tuple(parse_package_type(text) for text in types)
@@ -50,15 +53,14 @@ def expand(
             continue
         own_pythons: Sequence[Python | None] = (None,) if package_type in pythonless else pythons
         own_abis = abi_axis if os == "linux" else ("",)
-        own_variants = _of_type(package_type, variant_axis)
+        own_variants = _of_type(package_type, os, variant_axis)
         for python, accelerator, abi, variant in product(
             own_pythons, accelerators, own_abis, own_variants
         ):
             targets.add(Target(package_type, python, accelerator, os, arch, abi, variant))
-    if not targets:
+    if not any(supports(name, os) for name, (os, _) in product(package_types, systems)):
         _refuse_empty(package_types, systems)
-    else:
-        _refuse_unused(targets, abi_axis, variant_axis)
+    _refuse_unused(targets, abi_axis, variant_axis)
     return tuple(sorted(targets))
 
 
@@ -84,12 +86,13 @@ def refuse_collisions(named: Iterable[tuple[Target, str]]) -> None:
         )
 
 
-def _of_type(package_type: PackageType, variants: Sequence[str]) -> Sequence[str]:
-    """The variants of the axis that this package type has, or the plain one alone."""
-    own = [
-        variant for variant in variants if not variant or variant in VARIANTS.get(package_type, ())
-    ]
-    return own or ("",)
+def _of_type(package_type: PackageType, os: Os, variants: Sequence[str]) -> Sequence[str]:
+    """The variants of the axis that this package type has there; without any, the plain one."""
+    known = VARIANTS.get(package_type, ())
+    if not known:
+        return ("",)
+    named = (variant or ORDINARY_VARIANT for variant in variants)
+    return [one for one in named if one in known and (os == "windows" or not one.endswith(DEBUG))]
 
 
 def _refuse_empty(types: Sequence[PackageType], systems: Sequence[tuple[Os, str]]) -> None:
@@ -114,5 +117,6 @@ def _refuse_unused(targets: Iterable[Target], abis: Iterable[str], variants: Ite
         raise UsageError(
             "the axes do not fit together",
             faults=faults,
-            hint="a C++ ABI is chosen on linux only, a variant for `libtorch` only",
+            hint="a C++ ABI is chosen on linux only, a variant for `libtorch` only, "
+            "one with `-debug` on windows only",
         )

@@ -17,13 +17,14 @@ from typing import Final
 
 from builder.config.accelerator import Accelerator
 from builder.config.python import Python
-from builder.config.target import PACKAGE_TYPES, Os, Target
+from builder.config.target import ORDINARY_VARIANT, PACKAGE_TYPES, Os, Target
 from builder.errors import UsageError
 
 __all__ = [
     "LOADED_BY_NAME",
     "CondaBuild",
     "archive_name",
+    "archive_words",
     "conda_build_string",
     "conda_name",
     "conda_subdir",
@@ -66,18 +67,20 @@ _CONDA_ARCHITECTURES: Final[Mapping[str, str]] = MappingProxyType({"x86_64": "64
 _ARCHIVE_SYSTEMS: Final[Mapping[Os, str]] = MappingProxyType(
     {"linux": "", "macos": "macos", "windows": "win"}
 )
-_ARCHIVE_ABIS: Final[Mapping[str, str]] = MappingProxyType({"cxx11": "cxx11-abi"})
-_ORDINARY_MACOS_VARIANT: Final = "shared-with-deps"
+_ARCHIVE_ABIS: Final[Mapping[str, str]] = MappingProxyType(
+    {"": "", "cxx11": "cxx11-abi", "precxx11": "pre-cxx11-abi"}
+)
 
 
-def package_name(project: str, version: str, target: Target) -> str:
+def package_name(project: str, version: str, target: Target, *, suffix: str = ".zip") -> str:
     """The file a target's package is written to, as far as it is known before the build.
 
     Distinct targets have distinct names unless only the version could tell them apart. A conda
-    package has its subdirectory in front, because there the platform is nowhere else.
+    package has its subdirectory in front, because there the platform is nowhere else. `suffix` is
+    that of a C++ archive.
     """
     if target.package_type == "libtorch":
-        return archive_name(target, version, project=project)
+        return archive_name(target, version, project=project, suffix=suffix)
     if target.package_type == "conda":
         build = conda_build_string(target, 0, cuda=target.accelerator.dotted)
         return f"{conda_subdir(target)}/{conda_name(project, version, build)}"
@@ -167,25 +170,33 @@ def parse_conda_build_string(text: str) -> CondaBuild:
     )
 
 
-def archive_name(target: Target, version: str, *, project: str = "torch") -> str:
+def archive_name(
+    target: Target, version: str, *, project: str = "torch", suffix: str = ".zip"
+) -> str:
     """The file name of a C++ archive; `version` may be `latest`.
 
-    `libtorch-[cxx11-abi-]<variant>-<version>.zip` on Linux, `-macos-` and `-win-` elsewhere.
-    Architectures other than x86_64 are named, and so is every variant but the one macOS always had.
+    `libtorch-[cxx11-abi-]<variant>-<version>.zip` on Linux, `-macos-` and `-win-` elsewhere. Named
+    are architectures other than x86_64, a C++ ABI that was asked for (the old one by a word that
+    its releases did not have, since the default came to use their name), and every variant but the
+    one macOS always had.
     """
     name = re.sub(r"[-_.]+", "-", project).lower()
-    variant = target.variant
-    if target.os == "macos" and variant == _ORDINARY_MACOS_VARIANT:
+    name = name if name.startswith("lib") else f"lib{name}"
+    return f"{name}-{archive_words(target)}-{version}{suffix}"
+
+
+def archive_words(target: Target) -> str:
+    """What the file name of a C++ archive says of its target: `win-shared-with-deps`, `macos`."""
+    variant = target.variant or ORDINARY_VARIANT
+    if target.os == "macos" and variant == ORDINARY_VARIANT:
         variant = ""
     words = (
-        name if name.startswith("lib") else f"lib{name}",
         _ARCHIVE_SYSTEMS[target.os],
         "" if target.arch == "x86_64" else target.arch,
-        _ARCHIVE_ABIS.get(target.abi, ""),
+        _ARCHIVE_ABIS[target.abi],
         variant,
-        version,
     )
-    return "-".join(filter(None, words)) + ".zip"
+    return "-".join(filter(None, words))
 
 
 def hashed_name(name: str, sha256: str, *, keep: Iterable[str] = ()) -> str:

@@ -8,7 +8,7 @@ from datetime import date
 from types import MappingProxyType
 from typing import Final, Literal
 
-from builder.config.target import Os, PackageType, Target
+from builder.config.target import DEBUG, Os, PackageType, Target
 from builder.config.version import Channel
 from builder.errors import UsageError
 
@@ -35,7 +35,6 @@ _CHANNEL_FOLDERS: Final[Mapping[Channel, str]] = MappingProxyType(
 _GITHUB_ABIS: Final[Mapping[str, str]] = MappingProxyType(
     {"": "", "cxx11": "cxx11-abi", "precxx11": "pre-cxx11"}
 )
-_DEBUG: Final = "-debug"
 
 
 def job_name(
@@ -52,7 +51,7 @@ def job_name(
     `compiler` is the word old jobs had for compiler and C++ ABI (`devtoolset7`). `python` is what a
     C++ archive was built with, which its target does not say. Later jobs had no `dots`.
     """
-    linking = target.variant.removesuffix(_DEBUG)
+    linking = target.variant.removesuffix(DEBUG)
     words = (
         "binary" if phase else "smoke",
         target.os if target.arch == "x86_64" else target.platform,
@@ -137,6 +136,6 @@ def _spelled_python(target: Target, *, abiflags: bool = True) -> str:
 
 
 def _configuration(target: Target) -> str:
-    if target.variant.endswith(_DEBUG):
+    if target.variant.endswith(DEBUG):
         return "debug"
     return "release" if target.package_type == "libtorch" and target.os == "windows" else ""

@@ -20,6 +20,8 @@ from builder.errors import UsageError
 __all__ = [
     "ABIS",
     "ARCHITECTURES",
+    "DEBUG",
+    "ORDINARY_VARIANT",
     "PACKAGE_TYPES",
     "VARIANTS",
     "Os",
@@ -67,6 +69,12 @@ VARIANTS: Final[Mapping[PackageType, tuple[str, ...]]] = MappingProxyType(
     }
 )
 
+ORDINARY_VARIANT: Final = _LINKINGS[0]
+"""The one that is meant where a C++ archive is asked for without a variant."""
+DEBUG: Final = "-debug"
+"""How the variants end that are linked to the debug runtime of Visual C++."""
+_RELEASE: Final = "-release"
+
 _OS_SPELLINGS: Final[Mapping[str, Os]] = MappingProxyType(
     {
         "linux": "linux",
@@ -92,7 +100,7 @@ class Target:
 
     `python` is None for C++ archives and only for them, so targets of one type always compare.
     `abi` ("", `cxx11` or `precxx11`) is the C++ ABI and exists on Linux only. `variant` is one of
-    `VARIANTS` of the type, or "".
+    `VARIANTS` of the type, or ""; those with `-debug` exist on Windows only.
     """
 
     package_type: PackageType
@@ -220,8 +228,11 @@ def parse_abi(text: str) -> str:
 
 
 def parse_variant(text: str) -> str:
-    """A variant of some package type, with dashes or underscores: `shared-with-deps`."""
-    word = text.strip().lower().replace("_", "-")
+    """A variant of some package type, with dashes or underscores: `shared-with-deps`.
+
+    `-release` may be said, and is what every variant is that does not end with `-debug`.
+    """
+    word = text.strip().lower().replace("_", "-").removesuffix(_RELEASE)
     known = [variant for variants in VARIANTS.values() for variant in variants]
     if word not in known:
         raise UsageError(f"no such variant: `{text}`", hint=f"one of {', '.join(known)}")
@@ -252,3 +263,5 @@ def _faults(target: Target) -> Iterable[str]:
     if target.variant and target.variant not in VARIANTS.get(package_type, ()):
         known = ", ".join(VARIANTS.get(package_type, ())) or "none"
         yield f"`{package_type}` has no variant `{target.variant}`; known are: {known}"
+    elif target.variant.endswith(DEBUG) and os != "windows":
+        yield f"{os} has one runtime; leave `{DEBUG}` out of `{target.variant}`"

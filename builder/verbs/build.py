@@ -22,7 +22,7 @@ from builder.stage.python_stage import build_python
 from builder.stage.store import TreeStore, Workspace
 from builder.stage.tree import Tree
 from builder.stage.workbench import Workbench
-from builder.verbs.check import check_package, try_package
+from builder.verbs.check import check_package
 from builder.verbs.lines import (
     Line,
     covers,
@@ -35,6 +35,7 @@ from builder.verbs.lines import (
 from builder.verbs.outcome import Made, Results, artifacts, core_job, failures_of
 from builder.verbs.resolve import find_recipe, resolve
 from builder.verbs.schedule import Failed, Node, run_graph
+from builder.verbs.trials import try_package
 
 __all__ = ["build", "plan"]
 

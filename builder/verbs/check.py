@@ -2,40 +2,37 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
-from builder.archive.content import Content, compare, is_loss, read_content
 from builder.archive.wheel import WheelName
-from builder.backend import Tools, Tries
+from builder.backend import Backend
 from builder.config.apply import expand
 from builder.config.machine import Machine
 from builder.config.python import Python
-from builder.config.recipe import Bundle, Checks
+from builder.config.recipe import Bundle, Checks, Recipe
 from builder.config.spec import BuildSpec
 from builder.config.toolchain import Interpreter
-from builder.errors import BuilderError, Interrupted, UsageError
+from builder.errors import BuilderError, Interrupted, NothingSelected, UsageError
 from builder.events import Events, ignore
 from builder.process import Processes
 from builder.stage import environment, interpreters
 from builder.stage.system import installed
 from builder.stage.tree import Tree
 from builder.stage.workbench import Workbench
+from builder.verbs.trials import compared, has_manifest, scratch, selected, try_archive
 from smoke.catalogue import Check, choose
 from smoke.checks import CATALOGUE
 from smoke.claims import header, name_of
 from smoke.probing import open_environment
-from smoke.report import Report, Result, Status, merged
+from smoke.report import Report, Result, merged
 from smoke.runner import Request, check_artifact, check_environment, subject_of
 from smoke.subject import Core, Expectations, Installed, Subject
 
-__all__ = ["Knowledge", "check", "check_package", "newest_for", "try_package"]
+__all__ = ["Knowledge", "check", "check_package", "newest_for"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,23 +78,35 @@ def check(
     select: Sequence[str] = (),
     skip: Sequence[str] = (),
     extra: Iterable[Check] = (),
+    backends: Mapping[str, Backend] | None = None,
+    recipe: Recipe | None = None,
     expect: Path | None = None,
     events: Events = ignore,
     processes: Processes | None = None,
 ) -> tuple[Report, ...]:
-    """One report for each wheel, folder or environment.
+    """One report for each wheel, folder, environment or archive with a manifest of its content.
 
     A wheel is also installed into a fresh environment of an interpreter that it is for; with
     `python` (an environment's folder or interpreter) that one is probed as it is; with `interpreter`
     the fresh one is of it, whatever a newer one could install. `python` alone is a subject of its
-    own. `extra` are checks of plugins. With `expect`, the manifest of an older
-    archive (or that archive), nothing else is done than to compare with it. Raises `UsageError` for what cannot be
-    checked, `NothingSelected` when no check is left.
+    own. `extra` are checks of plugins. What `recipe` says counts unless there are `checks` and
+    `knowledge`. An archive with a manifest of its content is also tried by the one of `backends`
+    that makes its type. With `expect`, the manifest of an older archive (or that archive), nothing
+    else is done than to compare with it. Raises `UsageError` for what cannot be checked,
+    `NothingSelected` when no check is left.
     """
     if expect is not None:
-        older = read_content(expect)
-        return tuple(_compared(path, older, expect) for path in subjects)
-    chosen = choose((*CATALOGUE, *extra), select, skip)
+        return tuple(compared(path, expect) for path in subjects)
+    if recipe is not None:
+        checks = checks or recipe.checks
+        knowledge = knowledge or Knowledge(recipe.bundle, recipe=recipe.folder)
+    tried = {path for path in subjects if has_manifest(path)}
+    try:
+        chosen = choose((*CATALOGUE, *extra), select, skip)
+    except NothingSelected:
+        if tried != set(subjects) or not tried:
+            raise
+        chosen = ()  # what is selected are trials
     ready = _interpreter_of(python) if python else None
     if python and not subjects:
         subjects = (python if python.is_dir() else python.parent.parent,)
@@ -108,7 +117,14 @@ def check(
     bench = _Bench(
         knowledge or Knowledge(), chosen, machine, processes or Processes(events), interpreter
     )
-    return tuple(_check_one(path.absolute(), checks or Checks(), ready, bench) for path in subjects)
+    reports = []
+    for path in subjects:
+        report = _check_one(path.absolute(), checks or Checks(), ready, bench)
+        if path in tried:
+            trials = try_archive(path, backends or {}, recipe, machine, bench.processes)
+            report = selected(merged(report, trials), select, skip)
+        reports.append(report)
+    return tuple(reports)
 
 
 def check_package(
@@ -134,36 +150,6 @@ def check_package(
     subject = _subject(path, recipe.checks, own)
     report = check_artifact(subject, own.chosen)
     return merged(report, _in_fresh_environment(subject, spec.interpreter or bench.host, own))
-
-
-def try_package(path: Path, spec: BuildSpec, backend: Tries, bench: Workbench) -> Report:
-    """The report on a package that is no wheel, by the backend that made it."""
-    with _scratch(bench.machine) as scratch:
-        tools = Tools(
-            bench.processes, bench.machine, bench.machine.python, scratch, scratch / "log"
-        )
-        trials = backend.check(path, spec, tools)
-    results = [
-        Result(
-            trial.id,
-            "skip" if trial.reason else "fail" if trial.problems else "pass",
-            problems=trial.problems,
-            reason=trial.reason,
-            seconds=trial.seconds,
-        )
-        for trial in trials
-    ]
-    return Report(str(path), tuple(results))
-
-
-def _compared(path: Path, older: Content, expect: Path) -> Report:
-    """What users of an older archive lose with this one; what is new is no fault."""
-    lines = compare(older, read_content(path))
-    lost, remedy = tuple(filter(is_loss, lines)), f"bring it back, or stop comparing with {expect}"
-    status: Status = "fail" if lost else "pass"
-    return Report(
-        str(path), (Result("archive.expected", status, "error", lines if lost else (), "", remedy),)
-    )
 
 
 def _check_one(path: Path, checks: Checks, ready: Path | None, bench: _Bench) -> Report:
@@ -198,18 +184,18 @@ def _subject(path: Path, checks: Checks, bench: _Bench) -> Subject:
 
 def _in_fresh_environment(subject: Subject, interpreter: Interpreter, bench: _Bench) -> Report:
     """Install the exact bytes with their declared dependencies, then probe."""
-    with _scratch(bench.machine) as scratch:
-        ready = _install(subject, interpreter, scratch, bench)
-        return _probe(subject, ready, scratch, bench)
+    with scratch(bench.machine) as folder:
+        ready = _install(subject, interpreter, folder, bench)
+        return _probe(subject, ready, folder, bench)
 
 
-def _install(subject: Subject, interpreter: Interpreter, scratch: Path, bench: _Bench) -> Installed:
+def _install(subject: Subject, interpreter: Interpreter, folder: Path, bench: _Bench) -> Installed:
     """A fresh environment with the wheel in it; what the installer says against it is its fault."""
-    neutral = scratch / "neutral"
+    neutral = folder / "neutral"
     try:
         installed(subject.checks.system, bench.machine, bench.processes)
         made = environment.fresh(
-            scratch / "environment",
+            folder / "environment",
             interpreter,
             subject.checks.requires,
             bench.machine,
@@ -225,20 +211,20 @@ def _install(subject: Subject, interpreter: Interpreter, scratch: Path, bench: _
 
 
 def _in_ready_environment(subject: Subject, python: Path, bench: _Bench) -> Report:
-    with _scratch(bench.machine) as scratch:
-        ready = open_environment(python, bench.path, scratch / "neutral", bench.processes)
-        return _probe(subject, ready, scratch, bench)
+    with scratch(bench.machine) as folder:
+        ready = open_environment(python, bench.path, folder / "neutral", bench.processes)
+        return _probe(subject, ready, folder, bench)
 
 
 def _with_core_alone(subject: Subject, bench: _Bench) -> Report:
     """A folder is taken for a core tree: the C++ consumer may use it."""
-    with _scratch(bench.machine) as scratch:
+    with scratch(bench.machine) as folder:
         known = replace(bench.known, core=bench.known.core or subject.path)
-        core = _core(scratch, replace(bench, known=known))
+        core = _core(folder, replace(bench, known=known))
         return check_environment(replace(subject, core=core), bench.chosen)
 
 
-def _probe(subject: Subject, ready: Installed, scratch: Path, bench: _Bench) -> Report:
+def _probe(subject: Subject, ready: Installed, folder: Path, bench: _Bench) -> Report:
     values = {"python": str(ready.python), "recipe": str(bench.known.recipe or "")}
     commands = tuple(
         tuple(expand(word, values) for word in argv) for argv in subject.checks.commands
@@ -246,16 +232,16 @@ def _probe(subject: Subject, ready: Installed, scratch: Path, bench: _Bench) -> 
     whole = replace(
         subject,
         installed=ready,
-        core=_core(scratch, bench),
+        core=_core(folder, bench),
         checks=replace(subject.checks, commands=commands),
     )
     return check_environment(whole, bench.chosen)
 
 
-def _core(scratch: Path, bench: _Bench) -> Core | None:
+def _core(folder: Path, bench: _Bench) -> Core | None:
     if bench.known.core is None or bench.known.recipe is None:
         return None
-    work = scratch / "core"
+    work = folder / "core"
     work.mkdir(parents=True, exist_ok=True)
     return Core(bench.known.core, bench.known.recipe, bench.path, work, bench.processes)
 
@@ -334,15 +320,3 @@ def _interpreter_of(environment_path: Path) -> Path:
     raise UsageError(
         f"`{environment_path}` is no environment", hint="give its folder or its interpreter"
     )
-
-
-@contextmanager
-def _scratch(machine: Machine) -> Iterator[Path]:
-    """A folder that is gone afterwards, beside the caches so that installers can link files."""
-    above = machine.cache / "checks"
-    above.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(dir=above))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

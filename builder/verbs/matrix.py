@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from builder.config.apply import for_target
 from builder.config.matrix import refuse_collisions
-from builder.config.naming import package_name
 from builder.config.python import Python
 from builder.config.target import Target
 from builder.requests import BuildRequest
 from builder.verbs.resolve import find_recipe
-from builder.verbs.targets import target_version, targets_of
+from builder.verbs.targets import file_name, target_version, targets_of
 
 __all__ = ["Row", "matrix"]
 
@@ -54,7 +54,10 @@ def matrix(request: BuildRequest) -> tuple[Row, ...]:
     base = recipe.version.number or "0"
     rows = tuple(
         Row(
-            target, package_name(recipe.name, target_version(recipe, target, request, base), target)
+            target,
+            file_name(
+                for_target(recipe, target), target, target_version(recipe, target, request, base)
+            ),
         )
         for target in targets
     )

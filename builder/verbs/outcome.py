@@ -52,6 +52,7 @@ def artifacts(lines: Sequence[Line], results: Results) -> tuple[Artifact, ...]:
             and found.owner == line.name
         ]
         entry = next(entry for entry in made.tree.entries if entry.path == made.path.name)
+        aliases = made.tree.facts.get("aliases", ())
         packages.append(
             Artifact(
                 made.path,
@@ -61,6 +62,7 @@ def artifacts(lines: Sequence[Line], results: Results) -> tuple[Artifact, ...]:
                 tuple(stages),
                 tuple(other.spec.target for other, _ in mine),
                 _merged(mine),
+                tuple(map(str, aliases)) if isinstance(aliases, list | tuple) else (),
             )
         )
     return tuple(packages)

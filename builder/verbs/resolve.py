@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from builder.archive.file import file_digest
-from builder.config import discover, naming
+from builder.config import discover
 from builder.config.apply import for_target
 from builder.config.matrix import refuse_collisions
 from builder.config.python import Python
@@ -20,7 +20,7 @@ from builder.requests import BuildRequest, Failure
 from builder.stage import interpreters, source, toolchain
 from builder.stage.source import SourceTree
 from builder.stage.workbench import Workbench
-from builder.verbs.targets import is_path, target_version, targets_of
+from builder.verbs.targets import file_name, is_path, target_version, targets_of
 
 __all__ = ["Resolved", "find_recipe", "resolve"]
 
@@ -79,7 +79,9 @@ def resolve(
             failures.append(Failure.of(str(target), "resolve", answer))
         else:
             specs.append(answer)
-    refuse_collisions((spec.target, _file_name(spec)) for spec in specs)
+    refuse_collisions(
+        (spec.target, file_name(spec.recipe, spec.target, spec.version)) for spec in specs
+    )
     return Resolved(recipe, tree, tuple(specs), tuple(failures))
 
 
@@ -152,8 +154,3 @@ def _toolchain(target: Target, request: BuildRequest, bench: Workbench) -> Toolc
 
 def _project(recipe: Recipe) -> str:
     return recipe.python.subdirectory if recipe.python else "."
-
-
-def _file_name(spec: BuildSpec) -> str:
-    """The name a package will have as far as it is known now; two targets may not share one."""
-    return naming.package_name(spec.recipe.name, spec.version or "0", spec.target)

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from pathlib import Path
 
+from builder.archive.wheel_name import WheelName
 from builder.config.accelerator import Accelerator
 from builder.config.matrix import expand
+from builder.config.naming import package_name
 from builder.config.python import Python, parse_pythons
-from builder.config.recipe import Recipe
+from builder.config.recipe import Archive, Recipe
 from builder.config.select import choose
 from builder.config.target import Target
 from builder.config.version import full_version
 from builder.errors import UsageError
 from builder.requests import BuildRequest
 
-__all__ = ["is_path", "target_version", "targets_of"]
+__all__ = ["file_name", "is_path", "target_version", "targets_of"]
 
 
 def is_path(text: str) -> bool:
@@ -56,6 +59,20 @@ def targets_of(
         pythonless=pythonless,
     )
     return choose(targets, request.select, request.skip)
+
+
+def file_name(recipe: Recipe, target: Target, version: str) -> str:
+    """The name a package will have as far as it is known now; two targets may not share one.
+
+    `recipe` is the one with the overrides of the target.
+    """
+    if target.package_type != "libtorch":
+        return package_name(recipe.name, version or "0", target)
+    project, suffix = recipe.archive.name or recipe.name, f".{recipe.archive.format}"
+    source = recipe.source
+    if not version and isinstance(source, Archive) and source.location.endswith(".whl"):
+        version = WheelName.parse(Path(source.location).name).version
+    return package_name(project, version or "0", target, suffix=suffix)
 
 
 def target_version(recipe: Recipe, target: Target, request: BuildRequest, base: str) -> str:

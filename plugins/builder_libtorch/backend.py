@@ -11,7 +11,7 @@ from builder.archive.deflate import codecs
 from builder.archive.file import file_digest
 from builder.backend import Package, Tools, Trees, Trial
 from builder.config.plan import Step
-from builder.config.recipe import Archive
+from builder.config.recipe import Archive, Checks
 from builder.config.spec import BuildSpec
 from builder.errors import BuilderError
 from builder.stage.tree import Tree
@@ -23,7 +23,7 @@ from builder_libtorch.parts import from_tree
 
 __all__ = ["Libtorch"]
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 class Libtorch:
@@ -89,9 +89,11 @@ class Libtorch:
         order = Order.of(spec, epoch if isinstance(epoch, int) else 0)
         return package_tree(trees.core, order, out, tools)
 
-    def check(self, path: Path, spec: BuildSpec, tools: Tools) -> tuple[Trial, ...]:
+    def check(
+        self, path: Path, checks: Checks, recipe: Path | None, tools: Tools
+    ) -> tuple[Trial, ...]:
         """Use an archive as a stranger does, with the recipe's consumer. Raises `BuilderError`."""
-        return tried(path, MANIFEST, spec.recipe.checks, spec.recipe.folder, tools)
+        return tried(path, MANIFEST, checks, recipe, tools)
 
 
 def _finished_wheel(spec: BuildSpec) -> Archive | None:

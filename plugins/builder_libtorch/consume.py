@@ -5,6 +5,7 @@ Nothing of the build is in the environment of these processes, and `LD_LIBRARY_P
 
 from __future__ import annotations
 
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterable
@@ -15,16 +16,20 @@ from builder.archive.content import Content
 from builder.backend import Tools, Trial
 from builder.config.recipe import Checks, Consumer
 from builder.errors import BuilderError
+from builder_libtorch.bundle import system_for
 from builder_libtorch.desk import Desk, unpacked
 from builder_libtorch.examine import offers_strings
-from builder_libtorch.layout import is_static
+from builder_libtorch.layout import is_static, misnamed
+from builder_libtorch.prove import Proof, faults_of_tree
 
 __all__ = ["tried"]
 
 _COMPILERS: Final = {".c": ("cc", "gcc", "clang")}
 _CPP_COMPILERS: Final = ("c++", "g++", "clang++")
 
-_STATIC_NEEDS: Final = ("-fopenmp", "-pthread", "-ldl")
+_STATIC_NEEDS: Final = ("-pthread", "-ldl", "-lm")
+"""What every host has, and an older libc has in files of their own."""
+_LINKED: Final = re.compile(r"lib(.+)\.so")
 
 _LOADER: Final = r"""
 #define _GNU_SOURCE
@@ -50,11 +55,11 @@ int main(int count, char **words) {
 
 
 def tried(
-    path: Path, manifest: str, checks: Checks, recipe: Path, tools: Tools
+    path: Path, manifest: str, checks: Checks, recipe: Path | None, tools: Tools
 ) -> tuple[Trial, ...]:
     """Every trial of one archive; `manifest` is the name of the manifest in its top folder.
 
-    `recipe` is the folder that the consumer's source is relative to. Raises `BuilderError` for an
+    `recipe` is the folder that the consumer's source is relative to, None without one. Raises `BuilderError` for an
     archive that cannot be unpacked; what does not work is a problem of its trial.
     """
     folder = tools.work / "neutral"
@@ -64,7 +69,8 @@ def tried(
         content = Content.parse((root / manifest).read_bytes(), f"{path.name}: {manifest}")
         desk = Desk(root, folder / "work", content, tools, checks.timeout)
         desk.scratch.mkdir()
-        return tuple(_all(desk, checks.consumer, recipe))
+        sound = _timed("archive.sound", lambda: _sound(path, desk, manifest))
+        return (sound, *_all(desk, checks.consumer, recipe))
     except OSError as error:
         raise BuilderError(
             f"`{path.name}` cannot be tried out: {error.strerror or error}",
@@ -74,7 +80,15 @@ def tried(
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _all(desk: Desk, consumer: Consumer | None, recipe: Path) -> Iterable[Trial]:
+def _sound(path: Path, desk: Desk, manifest: str) -> Trial:
+    """What the bytes alone say: on any machine, for archives of any system."""
+    system, work = system_for(desk.target), desk.scratch / "sound"
+    proof = Proof(desk.content, manifest, "", system, work)
+    named = misnamed(path.name, desk.content.version, desk.target)
+    return Trial("", (*named, *faults_of_tree(desk.root, proof)))
+
+
+def _all(desk: Desk, consumer: Consumer | None, recipe: Path | None) -> Iterable[Trial]:
     machine, target = desk.tools.machine, desk.target
     names = ("archive.cmake", "archive.flags", "archive.abi", "archive.loads")
     if (machine.os, machine.arch) != (target.os, target.arch):
@@ -82,8 +96,8 @@ def _all(desk: Desk, consumer: Consumer | None, recipe: Path) -> Iterable[Trial]
             f"this machine is {machine.os}_{machine.arch}, the archive is for {target.platform}"
         )
         return [Trial(name, reason=reason) for name in names]
-    if consumer is None:
-        reason = "the recipe names no consumer"
+    if consumer is None or recipe is None:
+        reason = "the recipe names no consumer" if recipe else "no recipe was given: --recipe"
         trials = [Trial(name, reason=reason) for name in names[:3]]
     else:
         source = recipe / consumer.source
@@ -241,7 +255,9 @@ def _guessed(desk: Desk, *, static: bool) -> tuple[tuple[str, ...], tuple[str, .
     before = tuple(f"-I{root / folder / 'include'}" for folder in sorted(folders))
     if static:
         files = [str(root / item.path) for item in desk.libraries("lib/*.a")]
-        return before, ("-Wl,--start-group", *files, "-Wl,--end-group", *_STATIC_NEEDS)
+        names = (match[1] for host in desk.content.host if (match := _LINKED.fullmatch(host)))
+        needs = (*(f"-l{name}" for name in names), *_STATIC_NEEDS)
+        return before, ("-Wl,--start-group", *files, "-Wl,--end-group", *needs)
     files = [str(root / item.path) for item in desk.libraries("lib/*.so", "lib/*.so.*")]
     return before, ("-Wl,--as-needed", *files)
 

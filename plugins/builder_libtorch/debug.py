@@ -1,17 +1,20 @@
-"""Take the debug information out of the binaries of an archive, each into an archive of its own.
+"""Take the debug information out of an archive, into archives of its own.
 
-The link between the two is section `.gnu_debuglink`: the name of the other file and the CRC-32 of
-its bytes, as gdb(1) looks for it.
+That of ELF files is taken out of them: the link between the two is section `.gnu_debuglink`, the
+name of the other file and the CRC-32 of its bytes, as gdb(1) looks for it. Windows and macOS have
+it in files and folders beside the binary (`.pdb`, `.dSYM`), which name it by an identity.
 """
 
 from __future__ import annotations
 
 import mmap
 import posixpath
+import re
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from builder.archive.zip_format import stamp_of
 from builder.archive.zip_items import Put
@@ -19,15 +22,20 @@ from builder.archive.zip_write import write_zip
 from builder.backend import Tools
 from builder.binary import BinaryError, read
 from builder.binary.elf.image import open_image
+from builder.config.target import Os
 from builder.errors import BuilderError
 from builder.process import Command
 from builder_libtorch.bundle import binaries_of
 from builder_libtorch.parts import Part
 
-__all__ = ["Debug", "objcopy_version", "split", "write_debug"]
+__all__ = ["Debug", "apart", "objcopy_version", "split", "write_debug"]
 
 _PROGRAM = "objcopy"
 _WINDOW = 1 << 20
+_BESIDE: Final[Mapping[Os, re.Pattern[str]]] = {
+    "windows": re.compile(r".+\.pdb", re.IGNORECASE),
+    "macos": re.compile(r"(.+/)?[^/]+\.dSYM/.+"),
+}
 _SECTIONS = (b".debug_info", b".zdebug_info")
 
 
@@ -38,6 +46,16 @@ class Debug:
     path: str
     file: Path
     crc: int
+
+
+def apart(parts: Iterable[Part], os: Os) -> tuple[tuple[Part, ...], tuple[Part, ...]]:
+    """The parts of an archive, and those that are nothing but debug information on this system."""
+    rest: list[Part] = []
+    debug: list[Part] = []
+    for part in parts:
+        beside = os in _BESIDE and _BESIDE[os].fullmatch(part.path)
+        (debug if beside else rest).append(part)
+    return tuple(rest), tuple(debug)
 
 
 def split(parts: Iterable[Part], tools: Tools) -> tuple[tuple[Part, ...], tuple[Debug, ...]]:

@@ -19,6 +19,7 @@ from builder.backend import Tools
 from builder.config.target import Target
 from builder.process import Command, Completed, ProcessError
 from builder.relink.policy import is_loader, policies, whitelist
+from builder_libtorch.interface import declares
 from builder_libtorch.layout import is_static
 
 __all__ = ["Desk", "unpacked"]
@@ -26,8 +27,6 @@ __all__ = ["Desk", "unpacked"]
 _SHOWN: Final = 4
 _WINDOW: Final = 1 << 20
 _LARGEST: Final = 64 << 30
-_RUNTIMES: Final = ("libgomp.so.*", "libomp.so*", "libiomp5.so", "libquadmath.so.*")
-"""What the compiler of a static archive's user brings along by itself."""
 _TELLS: Final = re.compile(r"error\b|undefined reference", re.IGNORECASE)
 _ALWAYS: Final = ("linux-vdso.so.1", "linux-gate.so.1")
 
@@ -85,13 +84,13 @@ class Desk:
         """Which of these loaded files are neither in the archive nor expected on the host."""
         outside = [path for path in loaded if not Path(path).is_relative_to(self.scratch.parent)]
         promised = whitelist(policies(self.target.arch)) | {*self.content.host, *_ALWAYS}
-        runtimes = _RUNTIMES if is_static(self.target) else ()
+        linked = self.content.host if is_static(self.target) else ()
         return tuple(
             path
             for path in outside
             if (name := posixpath.basename(path)) not in promised
             and not is_loader(name)
-            and not any(fnmatchcase(name, glob) for glob in runtimes)
+            and not any(declares(host, name) for host in linked)
         )
 
 

@@ -10,11 +10,20 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Final
 
+from builder.config.matrix import expand
+from builder.config.naming import archive_words
 from builder.config.recipe import CppArchive
-from builder.config.target import Target
+from builder.config.target import ABIS, ARCHITECTURES, VARIANTS, Target
 from builder.errors import BuilderError
 
-__all__ = ["Release", "chosen", "is_static", "read_release", "refuse_wrong_linking"]
+__all__ = [
+    "Release",
+    "chosen",
+    "is_static",
+    "misnamed",
+    "read_release",
+    "refuse_wrong_linking",
+]
 
 _LARGEST: Final = 1 << 20
 _NAMES: Final = {"__version__": "version", "git_version": "revision"}
@@ -30,10 +39,12 @@ class Release:
     revision: str = ""
 
 
-def chosen(paths: Iterable[str], archive: CppArchive) -> Mapping[str, str]:
+def chosen(
+    paths: Iterable[str], archive: CppArchive, source: str = "the core tree"
+) -> Mapping[str, str]:
     """The files that belong to the archive: their path in it (below its top) by that in the source.
 
-    Raises `BuilderError` when there is none.
+    Raises `BuilderError` when there is none; `source` is what it calls the source.
     """
     below = f"{archive.wheel}/" if archive.wheel else ""
     found = {
@@ -42,7 +53,7 @@ def chosen(paths: Iterable[str], archive: CppArchive) -> Mapping[str, str]:
         if path.startswith(below) and _belongs(inner := path.removeprefix(below), archive)
     }
     if not found:
-        where = f"below `{archive.wheel}`" if archive.wheel else "in the core tree"
+        where = f"below `{archive.wheel}` in {source}" if archive.wheel else f"in {source}"
         raise BuilderError(
             f"there is no C++ part {where}: no file matches {', '.join(archive.keep)}",
             hint="set `archive.keep` in the recipe to what is C++, and `archive.wheel` to its folder",
@@ -77,14 +88,58 @@ def is_static(target: Target) -> bool:
     return target.variant.startswith("static")
 
 
-def refuse_wrong_linking(paths: Collection[str], target: Target) -> None:
-    """Raise `BuilderError` when a static variant has no static library, or a shared one no shared."""
-    kind, libraries = ("static", _STATIC) if is_static(target) else ("shared", _SHARED)
-    if not any(libraries.fullmatch(posixpath.basename(path)) for path in paths):
+def misnamed(name: str, version: str, target: Target) -> tuple[str, ...]:
+    """What the file name of an archive says otherwise than its manifest, a line each.
+
+    A name that says nothing of a target is no lie.
+    """
+    others = expand(
+        types=[target.package_type], pythons=(), accelerators=[target.accelerator],
+        platforms=[(os, arch) for os, arches in ARCHITECTURES.items() for arch in arches],
+        abis=["", *ABIS], variants=VARIANTS["libtorch"],
+    )  # fmt: skip
+    said = {words: one for one in others if f"-{(words := archive_words(one))}-" in name}
+    if not said:
+        return ()
+    words = max(said, key=len)
+    rest = name.rpartition(f"-{words}-")[2]
+    found: list[str] = []
+    if words != archive_words(target):
+        found.append(f"{name}: is named like `{said[words]}`, and is for `{target}`")
+    if not rest.startswith((f"{version}.", "latest.")):
+        found.append(f"{name}: does not say its version, {version}")
+    return tuple(found)
+
+
+def refuse_wrong_linking(paths: Collection[str], target: Target, *, finished: bool = False) -> None:
+    """Raise `BuilderError` when a static variant has no static library, or a shared one no shared.
+
+    `finished` paths are those of a wheel that nobody builds again.
+    """
+    kind, pattern = ("static", _STATIC) if is_static(target) else ("shared", _SHARED)
+    names = {path: posixpath.basename(path) for path in paths}
+    doors = _import_libraries(names) if target.os == "windows" and is_static(target) else []
+    if doors or not any(map(pattern.fullmatch, names.values())):
+        other = "shared" if kind == "static" else "static"
+        hint = f"make the core stage of `*-{kind}*` build them, with an [[override]] in the recipe"
+        if finished:
+            hint = f"give another wheel, or choose a {other} variant"
+        has = "libraries that are in DLLs" if doors else "none"
         raise BuilderError(
-            f"`{target}` asks for {kind} libraries, and its tree has none",
-            hint=f"make the core stage of `*-{kind}*` build them, with an [[override]] in the recipe",
+            f"`{target}` asks for {kind} libraries, and its {'wheel' if finished else 'tree'} has {has}",
+            faults=doors,
+            hint=hint,
         )
+
+
+def _import_libraries(names: Mapping[str, str]) -> list[str]:
+    """The libraries for a linker that only lead to a DLL of the same name."""
+    ends = {name.lower() for name in names.values()}
+    return [
+        f"{path}: leads to `{stem}.dll`"
+        for path, name in names.items()
+        if name.lower().endswith(".lib") and f"{(stem := name[:-4])}.dll".lower() in ends
+    ]
 
 
 def _belongs(path: str, archive: CppArchive) -> bool:

@@ -25,7 +25,6 @@ from builder.archive.zip_items import Keep, Link, Put
 from builder.archive.zip_read import Zip
 from builder.archive.zip_write import write_zip
 from builder.backend import Package, Tools
-from builder.binary import Binary
 from builder.config.naming import archive_name
 from builder.config.recipe import Bundle, CppArchive, GitRevision
 from builder.config.spec import BuildSpec
@@ -33,9 +32,18 @@ from builder.config.target import Target
 from builder.errors import BuilderError
 from builder.relink.system import System
 from builder.stage.tree import Tree
-from builder_libtorch.bundle import Bundled, Wants, binaries_of, bundled, outside_of, system_for
-from builder_libtorch.debug import Debug, split, write_debug
+from builder_libtorch.bundle import (
+    Bundled,
+    Wants,
+    binaries_of,
+    bundled,
+    literal,
+    outside_of,
+    system_for,
+)
+from builder_libtorch.debug import apart, split, write_debug
 from builder_libtorch.examine import examined
+from builder_libtorch.interface import expected_of_parts
 from builder_libtorch.layout import Release, read_release, refuse_wrong_linking
 from builder_libtorch.parts import (
     Part,
@@ -47,17 +55,12 @@ from builder_libtorch.parts import (
 )
 from builder_libtorch.prove import Proof, refuse_if_unsound
 from builder_libtorch.relocate import relocated
+from builder_libtorch.suits import debug_runtime, refuse_other_machines, refuse_other_runtime
 
 __all__ = ["Order", "build_folders", "package_tree", "package_wheel"]
 
 _LEVEL = 6
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-_FORMATS = {"linux": "elf", "macos": "macho", "windows": "pe"}
-_MACHINES = {
-    "linux": {},
-    "macos": {"universal2": "universal2"},
-    "windows": {"x86_64": "amd64", "i686": "win32"},
-}
 _TEXTS = (".cmake", ".pc", "-config")
 _LARGEST_TEXT = 16 << 20
 
@@ -100,15 +103,15 @@ class Order:
 
     def name(self, version: str) -> str:
         """The file name of the archive."""
-        name = archive_name(self.target, version, project=self.archive.name or self.project)
-        return name.removesuffix(".zip") + f".{self.archive.format}"
+        project, suffix = self.archive.name or self.project, f".{self.archive.format}"
+        return archive_name(self.target, version, project=project, suffix=suffix)
 
 
 def package_tree(tree: Tree, order: Order, out: Path, tools: Tools) -> Package:
     """Write the archive of a core tree into `out`, its manifest beside it. Raises `BuilderError`.
 
     Then nothing is written. The facts are `grafted`, `host`, `content` (a file beside the archive),
-    `debug` (others) and `notes`.
+    `debug` (others), `notes` and `aliases` (names that it may also be published under).
     """
     if not order.release.version:
         raise BuilderError(
@@ -166,22 +169,23 @@ class _Case:
     def package(self, given: tuple[Part, ...], source: Zip | None, out: Path) -> Package:
         """The way of every archive; `source` is the wheel that unchanged parts are copied from."""
         order, name = self.order, self.order.name(self.version)
-        refuse_wrong_linking([part.path for part in given], order.target)
-        parts = without_links(given) if order.target.os == "windows" else linked_copies(given)
-        refuse_other_machines(binaries_of(parts), order.target)
-        debugs: tuple[Debug, ...] = ()
-        if order.archive.debug:
-            parts, debugs = split(parts, self.tools)
-        done = bundled(parts, self._wants(name))
+        stem = name.removesuffix(f".{order.archive.format}")
+        given, beside = apart(given, order.target.os)
+        parts = self._suitable(given, source)
+        parts, debugs = split(parts, self.tools) if order.archive.debug else (parts, ())
+        done = bundled(parts, self._wants(name, parts))
         parts = (*done.parts, *self._notes())
         items = examined(parts, self.roots)
-        content = self._content(items, done)
+        linked = expected_of_parts(parts, order.target)
+        content = self._content(items, sorted({*done.host, *linked}))
         with _outbox(out, name) as box:
-            stem = name.removesuffix(f".{order.archive.format}")
             extras = [
                 write_debug(one, stem, box, epoch=order.epoch, threads=self._threads)
                 for one in debugs
             ]
+            if beside:
+                extras.append(box / f"debug-{stem}.zip")
+                self._write_zip((_zipped(part, "") for part in beside), source, extras[-1])
             manifest = box / f"{stem}.content.json"
             manifest.write_bytes(bytes(content))
             rows = self._packed((*parts, Part(MANIFEST, bytes(content))), source, box / name)
@@ -193,24 +197,28 @@ class _Case:
                     f"`{source.path}` changed while it was packed",
                     hint="run the same command again when nothing writes there",
                 )
-        facts: dict[str, object] = {
-            "grafted": [graft.to_json() for graft in done.grafts],
-            "host": list(done.host),
-            "content": manifest.name,
-        }
-        if extras:
-            facts["debug"] = [file.name for file in extras]
-        if done.notes:
-            facts["notes"] = list(done.notes)
-        return Package(out / name, facts)
+        facts = _facts(done, content.host, manifest, extras)
+        return Package(out / name, {**facts, "aliases": [order.name("latest")]})
+
+    def _suitable(self, given: tuple[Part, ...], source: Zip | None) -> tuple[Part, ...]:
+        """The parts as the target's system has them. Raises `BuilderError` for another's."""
+        target = self.order.target
+        refuse_wrong_linking([part.path for part in given], target, finished=source is not None)
+        parts = without_links(given) if target.os == "windows" else linked_copies(given)
+        binaries = binaries_of(parts)
+        refuse_other_machines(binaries, target)
+        refuse_other_runtime(binaries, target)
+        return parts
 
     @property
     def _threads(self) -> int:
         return max(1, self.tools.machine.cores)
 
-    def _wants(self, name: str) -> Wants:
+    def _wants(self, name: str, parts: tuple[Part, ...]) -> Wants:
         order = self.order
-        outside = outside_of(order.bundle)
+        # Nobody may hand on the debug runtime, and who debugs has it.
+        runtime = debug_runtime(binaries_of(parts)) if order.target.os == "windows" else ()
+        outside = (*outside_of(order.bundle), *map(literal, runtime))
         return Wants(name, self.system, order.grafts, outside, self.search, self.work)
 
     def _notes(self) -> Iterator[Part]:
@@ -219,11 +227,10 @@ class _Case:
             if text:
                 yield Part(f"build-{name}", f"{text}\n".encode())
 
-    def _content(self, items: Mapping[str, Item], done: Bundled) -> Content:
+    def _content(self, items: Mapping[str, Item], host: Iterable[str]) -> Content:
         order = self.order
-        return Content(
-            order.project, self.version, str(order.target), tuple(sorted(items.values())), done.host
-        )
+        files = tuple(sorted(items.values()))
+        return Content(order.project, self.version, str(order.target), files, tuple(host))
 
     def _packed(self, parts: Iterable[Part], source: Zip | None, target: Path) -> Mapping[str, Row]:
         """Write the archive; the rows of what was packed anew, where the format has them."""
@@ -234,30 +241,34 @@ class _Case:
             )
             write_tar(items, target, epoch=self.order.epoch, threads=self._threads)
             return {}
+        return self._write_zip((_zipped(part, f"{top}/") for part in parts), source, target)
+
+    def _write_zip(
+        self, items: Iterable[ZipItem], source: Zip | None, target: Path
+    ) -> Mapping[str, Row]:
         return write_zip(
-            source, target, (_zipped(part, top) for part in parts),
+            source, target, items,
             stamp=stamp_of(self.order.epoch), level=_LEVEL, threads=self._threads, tally=Tally(),
         )  # fmt: skip
 
 
-def refuse_other_machines(binaries: Mapping[str, Binary], target: Target) -> None:
-    """Raise `BuilderError` for binaries that are not for the target's system and machine."""
-    machine = _MACHINES[target.os].get(target.arch, target.arch)
-    strange = [
-        f"{path}: is {binary.format} for {', '.join(binary.machines)}"
-        for path, binary in binaries.items()
-        if binary.format != _FORMATS[target.os] or machine not in {binary.machine, *binary.machines}
-    ]
-    if strange:
-        raise BuilderError(
-            f"{len(strange)} binaries are not for `{target}`",
-            faults=strange,
-            hint="choose the platform that the source was built for",
-        )
+def _facts(
+    done: Bundled, host: tuple[str, ...], manifest: Path, extras: list[Path]
+) -> Mapping[str, object]:
+    facts: dict[str, object] = {
+        "grafted": [graft.to_json() for graft in done.grafts],
+        "host": list(host),
+        "content": manifest.name,
+    }
+    if extras:
+        facts["debug"] = [file.name for file in extras]
+    if done.notes:
+        facts["notes"] = list(done.notes)
+    return facts
 
 
-def _zipped(part: Part, top: str) -> ZipItem:
-    name = f"{top}/{part.path}"
+def _zipped(part: Part, below: str) -> ZipItem:
+    name = f"{below}{part.path}"
     if part.link:
         return Link(name, part.link)
     if part.entry is not None:

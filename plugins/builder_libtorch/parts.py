@@ -82,7 +82,7 @@ def from_tree(tree: Tree, archive: CppArchive) -> tuple[Part, ...]:
 def from_wheel(wheel: Zip, archive: CppArchive, folder: Path) -> tuple[Part, ...]:
     """The chosen members of a wheel, written below `folder`; sorted by path. Same errors."""
     entries = {entry.name: entry for entry in wheel.entries if entry.kind == "file"}
-    wanted = chosen(sorted(entries), archive)
+    wanted = chosen(sorted(entries), archive, f"`{wheel.path.name}`")
     parts = [_unpacked(wheel, entries[name], path, folder / path) for name, path in wanted.items()]
     return tuple(sorted(parts, key=lambda part: part.path))
 

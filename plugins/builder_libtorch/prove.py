@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import mmap
 import posixpath
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,19 +18,25 @@ from builder.archive.tar_source import open_source
 from builder.archive.zip_read import Entry, Zip
 from builder.binary import Binary, BinaryError, looks_like, read
 from builder.binary.macho.codesign import signature_problems
+from builder.config.target import Target
 from builder.errors import BuilderError
 from builder.relink.closure import Rules
 from builder.relink.dyld import expand_entry
 from builder.relink.sibling import leaving
 from builder.relink.system import System
 from builder_libtorch.bundle import literal, with_aliases
+from builder_libtorch.interface import expected_of_parts
+from builder_libtorch.parts import Part
+from builder_libtorch.suits import strangers
 
-__all__ = ["Proof", "refuse_if_unsound"]
+__all__ = ["Proof", "faults_of_tree", "refuse_if_unsound"]
 
 _HEAD = 8
 _WINDOW = 1 << 20
 _LONGEST_LINK = 4096
 _SMALL = 4 << 20
+_CHANGED = "changed while it was packed"
+_OTHER = "does not have the bytes that the manifest says"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +75,50 @@ def refuse_if_unsound(path: Path, proof: Proof) -> None:
             hint="if a file changed while it was packed, run the same command again; "
             "otherwise this is a fault of ours, please report it",
         )
+
+
+def faults_of_tree(root: Path, proof: Proof) -> tuple[str, ...]:
+    """Everything that is wrong with an archive that was unpacked: as above, and what goes beyond it.
+
+    Nobody wrote it just now, so every digest is compared, the list of what it expects of the host
+    may not be longer than what is needed, and its binaries are those of its target.
+    """
+    seen = _Seen(proof)
+    for path in sorted(root.rglob("*")):
+        inner = path.relative_to(root).as_posix()
+        if path.is_symlink():
+            seen.links[inner] = str(path.readlink())
+        elif path.is_file():
+            with path.open("rb") as file:
+                seen.digests[inner] = hashlib.file_digest(file, "sha256").hexdigest()
+            if path.stat().st_size >= _HEAD and role_of(inner) not in {"header", "config"}:
+                _look_at_file(inner, path, seen)
+    target = Target.parse(proof.content.target)
+    return (
+        *seen.problems, *_differences(seen, proof, _OTHER), *_unmet(seen, proof), *_leaving(seen),
+        *_idle(seen, proof, target, root), *strangers(seen.binaries, target),
+    )  # fmt: skip
+
+
+def _look_at_file(inner: str, path: Path, seen: _Seen) -> None:
+    with (
+        path.open("rb") as file,
+        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
+        memoryview(mapped) as view,
+    ):
+        if looks_like(bytes(view[:_HEAD])):
+            seen.look(inner, view)
+
+
+def _idle(seen: _Seen, proof: Proof, target: Target, root: Path) -> Iterator[str]:
+    """What the archive expects of the host and does not need, or is linked by and does not name."""
+    needed = {name for binary in seen.binaries.values() for name in binary.needed}
+    parts = [Part(path, root / path) for path in seen.digests]
+    linked = set(expected_of_parts(parts, target))
+    for name in sorted(set(proof.content.host) - needed - linked):
+        yield f"{name}: is expected of the host, and nothing in the archive needs it"
+    for name in sorted(linked - set(proof.content.host)):
+        yield f"{name}: is linked by its package files, and not declared"
 
 
 class _Seen:
@@ -156,7 +207,7 @@ def _look_at_stream(path: str, stream: Stream, seen: _Seen) -> None:
     seen.digests[path] = digest.hexdigest()
 
 
-def _differences(seen: _Seen, proof: Proof) -> Iterator[str]:
+def _differences(seen: _Seen, proof: Proof, other: str = _CHANGED) -> Iterator[str]:
     """What the manifest says and the archive does not, and the other way round."""
     items = {item.path: item for item in proof.content.items}
     for path in sorted(items.keys() - (seen.links.keys() | seen.digests.keys())):
@@ -170,7 +221,7 @@ def _differences(seen: _Seen, proof: Proof) -> Iterator[str]:
         digests = {seen.digests.get(path, ""), row.digest if row is not None else ""}
         wanted = {"", item.sha256, encode_digest(bytes.fromhex(item.sha256))}
         if not item.link and digests - wanted:
-            yield f"{path}: changed while it was packed"
+            yield f"{path}: {other}"
 
 
 def _unmet(seen: _Seen, proof: Proof) -> Iterator[str]:

@@ -4,7 +4,6 @@ import hashlib
 import io
 import os
 import zipfile
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -138,7 +137,7 @@ MEMBER = Packed("x", executable=False, stamp=(0, 33), method=0, big=False)
 
 def test_more_than_65535_members_can_be_listed() -> None:
     count = 65_536
-    names = (replace(MEMBER, path=str(number)) for number in range(count))
+    names = (MEMBER._replace(path=str(number)) for number in range(count))
     directory = b"".join(map(central_header, names))
     end = end_records(count, 0, len(directory))
 
@@ -147,7 +146,7 @@ def test_more_than_65535_members_can_be_listed() -> None:
 
 @pytest.mark.parametrize("offset", [0xFFFFFFFE, 0xFFFFFFFF, 5 << 30])
 def test_a_member_behind_4_gib_can_be_read(tmp_path: Path, offset: int) -> None:
-    member = replace(MEMBER, offset=offset, size=3, packed=3, crc=0x352441C2)
+    member = MEMBER._replace(offset=offset, size=3, packed=3, crc=0x352441C2)
     path = tmp_path / "sparse.zip"
     with path.open("wb") as out:
         out.seek(offset)
@@ -163,7 +162,7 @@ def test_a_member_behind_4_gib_can_be_read(tmp_path: Path, offset: int) -> None:
 
 @pytest.mark.parametrize("size", [3, 0xFFFFFFFF, 5 << 30])
 def test_a_big_member_has_its_sizes_in_both_places(size: int) -> None:
-    member = replace(MEMBER, size=size, packed=3, big=True)
+    member = MEMBER._replace(size=size, packed=3, big=True)
     out = io.BytesIO()
     out.write(local_header(member) + b"abc")
     start = out.tell()
@@ -174,7 +173,7 @@ def test_a_big_member_has_its_sizes_in_both_places(size: int) -> None:
     assert (info.file_size, info.compress_size) == (size, 3)
     header = local_header(member)
     assert int.from_bytes(header[-16:-8], "little") == size
-    assert len(header) == len(local_header(replace(member, size=1)))
+    assert len(header) == len(local_header(member._replace(size=1)))
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])

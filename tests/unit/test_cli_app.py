@@ -74,15 +74,15 @@ def test_the_matrix_is_a_table_and_a_document(capsys: pytest.CaptureFixture[str]
 
     assert [line.split()[0] for line in table] == [row["target"] for row in document["targets"]]
     assert document["targets"][0] == {
-        "target": "libtorch-none-cpu-linux_x86_64",
+        "target": "libtorch-none-cpu-linux_x86_64-shared_with_deps",
         "type": "libtorch",
         "python": None,
         "accelerator": "cpu",
         "os": "linux",
         "arch": "x86_64",
         "abi": "",
-        "variant": "",
-        "file": "libsample-1.4.0+cpu.zip",
+        "variant": "shared-with-deps",
+        "file": "libsample-shared-with-deps-1.4.0+cpu.zip",
     }
     assert document["targets"][1] == {
         "target": "manywheel-cp37m-cpu-linux_x86_64",

@@ -8,7 +8,7 @@ from builder.config.accelerator import Accelerator
 from builder.config.matrix import expand, refuse_collisions
 from builder.config.naming import package_name
 from builder.config.python import Python
-from builder.config.target import Target
+from builder.config.target import ABIS, ARCHITECTURES, VARIANTS, Target
 from builder.errors import UsageError
 
 PYTHONS = (Python.parse("3.11"), Python.parse("3.9"))
@@ -86,6 +86,42 @@ def test_axis_values_that_nothing_takes_are_refused_together() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("asked", "os", "variants"),
+    [
+        ([""], "linux", ["shared-with-deps"]),
+        (["", "shared_with_deps"], "macos", ["shared-with-deps"]),
+        (["static-with-deps-release"], "windows", ["static-with-deps"]),
+        (
+            ["shared-with-deps", "shared-with-deps-debug"],
+            "windows",
+            ["shared-with-deps", "shared-with-deps-debug"],
+        ),
+        (["shared-with-deps-debug", "static-with-deps"], "linux", ["static-with-deps"]),
+    ],
+    ids=["silent", "twice", "release", "debug", "debug elsewhere"],
+)
+def test_variants_of_a_cpp_archive(asked: list[str], os: str, variants: list[str]) -> None:
+    platforms = [(os, "x86_64"), ("windows", "arm64")]
+    targets = expand(
+        types=["libtorch"], pythons=(), accelerators=[CPU], platforms=platforms, variants=asked
+    )
+    assert [one.variant for one in targets if one.os == os and one.arch == "x86_64"] == variants
+
+
+def test_a_debug_variant_is_made_for_windows_only() -> None:
+    with pytest.raises(UsageError) as caught:
+        expand(
+            types=["libtorch"],
+            pythons=(),
+            accelerators=[CPU],
+            platforms=[LINUX],
+            variants=["shared-with-deps-debug"],
+        )
+    assert caught.value.faults == ("no target has the variant `shared-with-deps-debug`",)
+    assert "on windows only" in caught.value.hint
+
+
 WINDOWS_ARCHIVES = (
     Target.parse("libtorch-none-cpu-windows_x86_64-shared_with_deps"),
     Target.parse("libtorch-none-cpu-windows_arm64-shared_with_deps"),
@@ -152,7 +188,26 @@ def test_a_whole_release_has_a_name_for_each_target() -> None:
     )
     told_apart = [target for target in targets if target.package_type != "conda"]
     names = {package_name("torch", "2.10.0", target).casefold() for target in told_apart}
-    assert len(names) == len(told_apart) == 5 * 5 + 4 * 5 + 9 * 3
+    assert len(names) == len(told_apart) == 5 * 5 + 4 * 5 + 9 * 2 + 2
+
+
+def test_every_cpp_archive_has_a_name_of_its_own() -> None:
+    targets = [
+        target
+        for os, arches in ARCHITECTURES.items()
+        for target in expand(
+            types=["libtorch"],
+            pythons=(),
+            accelerators=[CPU],
+            platforms=[(os, arch) for arch in arches],
+            abis=["", *ABIS] if os == "linux" else [""],
+            variants=[
+                name for name in VARIANTS["libtorch"] if os == "windows" or "debug" not in name
+            ],
+        )
+    ]
+    assert len(targets) == 7 * 3 * 4 + 3 * 4 + 3 * 8
+    refuse_collisions((target, package_name("torch", "2.13.0+cpu", target)) for target in targets)
 
 
 def test_conda_never_told_the_unicode_builds_of_2_7_apart() -> None:

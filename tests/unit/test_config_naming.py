@@ -163,6 +163,18 @@ def test_a_file_that_is_no_wheel_has_no_record(name: str) -> None:
         ),
         (
             "torch",
+            "2.2.0",
+            "libtorch-none-cpu-linux_x86_64-precxx11-static_with_deps",
+            "libtorch-pre-cxx11-abi-static-with-deps-2.2.0.zip",
+        ),
+        (
+            "torch",
+            "2.2.0",
+            "libtorch-none-cpu-linux_x86_64",
+            "libtorch-shared-with-deps-2.2.0.zip",
+        ),
+        (
+            "torch",
             "latest",
             "libtorch-none-cpu-windows_x86_64-shared_with_deps_debug",
             "libtorch-win-shared-with-deps-debug-latest.zip",

@@ -32,6 +32,7 @@ ACCELERATORS = [Accelerator.parse(t) for t in ("cpu", "9.2", "10.0", "13.0", "ro
 def targets(draw: st.DrawFn) -> Target:
     package_type: PackageType = draw(st.sampled_from(list(PACKAGE_TYPES)))
     os = draw(st.sampled_from(PACKAGE_TYPES[package_type]))
+    variants = [one for one in VARIANTS[package_type] if os == "windows" or "debug" not in one]
     return Target(
         package_type,
         None if package_type == "libtorch" else draw(st.sampled_from(PYTHONS)),
@@ -39,7 +40,7 @@ def targets(draw: st.DrawFn) -> Target:
         os,
         draw(st.sampled_from(ARCHITECTURES[os])),
         draw(st.sampled_from(["", *ABIS])) if os == "linux" else "",
-        draw(st.sampled_from(["", *VARIANTS[package_type]])),
+        draw(st.sampled_from(["", *variants])),
     )
 
 
@@ -112,6 +113,8 @@ def test_old_spellings_inside_an_id(text: str, canonical: str) -> None:
         "manywheel-cp311-cpu-linux_x86_64-",
         "manywheel-cp311-cpu-linux_x86_64-shared_with_deps",
         "wheel-cp312-cpu-macos_arm64-cxx11",
+        "libtorch-none-cpu-linux_x86_64-shared_with_deps_debug",
+        "libtorch-none-cpu-macos_arm64-static_with_deps_debug",
         "libtorch-cp311-cpu-linux_x86_64-shared_with_deps",
         "libtorch-none-cpu-linux_x86_64-shared_with_deps-cxx11",
         "libtorch-none-cpu-linux_x86_64-cxx11-cxx11",

@@ -1,24 +1,45 @@
 from __future__ import annotations
 
+import hashlib
+import importlib.util
 import sys
 import zipfile
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from builder_libtorch.consume import tried
 from builder_libtorch.desk import Desk
+from builder_libtorch.layout import misnamed
 
 from builder.archive.content import MANIFEST, Content, Item
 from builder.backend import Tools
 from builder.config.machine import Machine
 from builder.config.recipe import Checks, Consumer
+from builder.config.target import Target
 from builder.errors import BuilderError
 from builder.process import Processes
 
 SHARED = "libtorch-none-cpu-linux_x86_64-shared_with_deps"
+WINDOWS = SHARED.replace("linux", "windows")
 STATIC = SHARED.replace("shared", "static")
+EMPTY = hashlib.sha256().hexdigest()
 CONSUMER = Consumer("use.cpp", "demo", ("demo",))
-NAMES = ("archive.cmake", "archive.flags", "archive.abi", "archive.loads")
+NAMES = ("archive.sound", "archive.cmake", "archive.flags", "archive.abi", "archive.loads")
+
+
+def _load(name: str) -> ModuleType:
+    file = Path(__file__).parent.parent / f"data/{name}.py"
+    spec = importlib.util.spec_from_file_location(f"{name}_for_consume", file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+ELF = _load("make_elf")
 
 
 def tools(folder: Path, *path: str, arch: str = "x86_64") -> Tools:
@@ -59,13 +80,13 @@ def archive(folder: Path, target: str, *items: Item) -> Path:
 def test_what_cannot_be_tried_says_why(
     tmp_path: Path, arch: str, consumer: Consumer | None, reasons: list[str]
 ) -> None:
-    path = archive(tmp_path, SHARED, Item("lib/libdemo.so", "library"))
+    path = archive(tmp_path, SHARED, Item("lib/libdemo.so", "library", 0, EMPTY))
     bench = tools(tmp_path, str(tmp_path / "nothing"), arch=arch)
 
     done = tried(path, MANIFEST, Checks(consumer=consumer), tmp_path, bench)
 
     assert [trial.id for trial in done] == list(NAMES)
-    assert [trial.reason for trial in done] == reasons
+    assert [trial.reason for trial in done] == ["", *reasons]
     assert not any(trial.problems for trial in done)
     assert list((tmp_path / "work").iterdir()) == []
 
@@ -88,14 +109,16 @@ def test_an_archive_that_is_none_is_one_error(tmp_path: Path) -> None:
         (SHARED, "linux-vdso.so.1", True),
         (SHARED, "/usr/lib/libdeclared.so.1", True),
         (SHARED, "/usr/lib/libgomp.so.1", False),
-        (STATIC, "/usr/lib/libgomp.so.1", True),
+        (STATIC, "/usr/lib/liblinked.so.7", True),
+        (SHARED, "/usr/lib/liblinked.so.7", False),
+        (STATIC, "/usr/lib/libgomp.so.1", False),
         (STATIC, "/usr/lib/libx.so.1", False),
     ],
 )
 def test_only_the_archive_and_the_declared_host_may_be_loaded(
     tmp_path: Path, target: str, path: str, wanted: bool
 ) -> None:
-    content = Content("demo", "1.0", target, (), ("libdeclared.so.1",))
+    content = Content("demo", "1.0", target, (), ("libdeclared.so.1", "liblinked.so"))
     root = Path("/neutral/unpacked")
     desk = Desk(root, Path("/neutral/work"), content, tools(tmp_path), 1.0)
 
@@ -115,3 +138,68 @@ def test_a_program_that_fails_is_told_from_its_first_error_on(tmp_path: Path) ->
     assert (fine, greeting) == ("", "x\n")
     assert "absent" in absent
     assert nothing == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "faults"),
+    [
+        ("libdemo-shared-with-deps-1.0.zip", SHARED, 0),
+        ("libdemo-shared-with-deps-latest.tar.zst", SHARED, 0),
+        ("libdemo-win-shared-with-deps-1.0.zip", WINDOWS, 0),
+        ("whatever.zip", WINDOWS, 0),
+        ("libdemo-win-shared-with-deps-1.0.zip", WINDOWS.replace("x86_64", "arm64"), 1),
+        ("libdemo-shared-with-deps-1.0.zip", STATIC, 1),
+        ("libdemo-macos-arm64-1.0.zip", SHARED.replace("linux_x86_64", "macos_x86_64"), 1),
+        ("libdemo-shared-with-deps-1.0.1.zip", SHARED, 0),
+        ("libdemo-shared-with-deps-1.1.zip", SHARED, 1),
+        ("libdemo-cxx11-abi-static-with-deps-2.0.zip", SHARED, 2),
+    ],
+)
+def test_a_file_name_says_what_the_manifest_says(name: str, target: str, faults: int) -> None:
+    found = misnamed(name, "1.0", Target.parse(target))
+
+    assert len(found) == faults
+    assert all(line.startswith(f"{name}: ") for line in found)
+
+
+def test_what_is_wrong_with_an_archive_from_anywhere_is_told(tmp_path: Path) -> None:
+    """Nothing of it was seen before: every byte, reference and name is compared with its manifest."""
+    machine = ELF.assemble(ELF.Elf(machine=183, needed=(), runpath="/opt/lib"))
+    needy = ELF.assemble(ELF.Elf(needed=("libfar.so.1", "libc.so.6")))
+    items = (
+        Item("include/changed.h", "header", 1, hashlib.sha256(b"x").hexdigest()),
+        Item("lib/gone.txt", "data", 1, EMPTY),
+        Item("lib/libdemo.so", "library", len(machine), hashlib.sha256(machine).hexdigest()),
+        Item("lib/libneedy.so", "library", len(needy), hashlib.sha256(needy).hexdigest()),
+    )
+    content = Content("demo", "1.0", SHARED, items, ("libidle.so.1",))
+    path = tmp_path / "libdemo-win-shared-with-deps-1.0.zip"
+    with zipfile.ZipFile(path, "w") as opened:
+        opened.writestr(f"libdemo/{MANIFEST}", bytes(content))
+        opened.writestr("libdemo/include/changed.h", b"y")
+        opened.writestr("libdemo/lib/libdemo.so", machine)
+        opened.writestr("libdemo/lib/libneedy.so", needy)
+        opened.writestr("libdemo/more.txt", b"")
+
+    sound = tried(path, MANIFEST, Checks(), None, tools(tmp_path))[0]
+
+    assert (sound.id, sound.reason) == ("archive.sound", "")
+    assert [line.replace(path.name, "NAME") for line in sound.problems] == [
+        f"NAME: is named like `{WINDOWS}`, and is for `{SHARED}`",
+        "lib/gone.txt: is not in the archive",
+        "more.txt: is in the archive and not in its manifest",
+        "include/changed.h: does not have the bytes that the manifest says",
+        "lib/libneedy.so: libfar.so.1 is not in the archive, and not declared",
+        "lib/libdemo.so: rpath entry /opt/lib leaves the archive",
+        "libidle.so.1: is expected of the host, and nothing in the archive needs it",
+        "lib/libdemo.so: is elf for aarch64",
+    ]
+
+
+def test_without_a_recipe_the_consumers_are_left_out(tmp_path: Path) -> None:
+    path = archive(tmp_path, STATIC)
+    bench = tools(tmp_path, str(tmp_path / "nothing"))
+
+    done = tried(path, MANIFEST, Checks(consumer=CONSUMER), None, bench)
+
+    assert {trial.id for trial in done if "--recipe" in trial.reason} == set(NAMES[1:4])

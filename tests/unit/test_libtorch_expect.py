@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import hashlib
 import json
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from builder.archive.content import Content, Item
+from builder.archive.content import MANIFEST, Content, Item
 from builder.cli.app import run
 
 LIBRARY = Item("lib/libx.so.1", "library", 100, "a" * 64, exports=12)
@@ -58,3 +60,95 @@ def test_what_has_no_manifest_cannot_be_compared(
     assert run(["check", str(tmp_path / "x.json"), "--expect", str(tmp_path / "x.json")]) == 2
 
     assert "is no content manifest" in capsys.readouterr().err
+
+
+def archive(folder: Path, target: str) -> Path:
+    """A sound archive of a header, as `build` names it."""
+    header = Item("include/x.h", "header", 1, hashlib.sha256(b"x").hexdigest())
+    path = folder / "libx-shared-with-deps-1.0.zip"
+    with zipfile.ZipFile(path, "w") as opened:
+        opened.writestr("libx/include/x.h", b"x")
+        opened.writestr(f"libx/{MANIFEST}", bytes(Content("libx", "1.0", target, (header,))))
+    return path
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("BUILDER_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.mark.parametrize(
+    ("platform", "words", "results"),
+    [
+        (
+            "linux_x86_64", [],
+            {
+                "archive.sound": "", "archive.cmake": "--recipe", "archive.flags": "--recipe",
+                "archive.abi": "--recipe", "archive.loads": "no shared library",
+            },
+        ),
+        ("linux_x86_64", ["--select", "archive.s*"], {"archive.sound": ""}),
+        ("linux_s390x", ["--skip", "archive.?[!o]*"], {"archive.sound": "", "archive.loads": "this machine is"}),
+    ],
+    ids=["alone", "selected", "of another machine"],
+)  # fmt: skip
+def test_an_archive_can_be_checked_alone(
+    tmp_path: Path,
+    cache: Path,
+    capsys: pytest.CaptureFixture[str],
+    platform: str,
+    words: list[str],
+    results: dict[str, str],
+) -> None:
+    path = archive(tmp_path, f"libtorch-none-cpu-{platform}-shared_with_deps")
+    if "s390x" in platform:
+        path = path.rename(tmp_path / "libx-s390x-shared-with-deps-1.0.zip")
+
+    code = run(["check", str(path), *words, "--json"])
+
+    report = json.loads(capsys.readouterr().out)
+    found = {result["id"]: result for result in report["results"]}
+    assert code == 0
+    assert found.keys() == results.keys()
+    for name, reason in results.items():
+        assert found[name]["status"] == ("skip" if reason else "pass")
+        assert reason in (found[name]["reason"] or "")
+    assert list((cache / "checks").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("target", "words", "code", "message"),
+    [
+        ("tarball-none-cpu-linux_x86_64", [], 2, "no plugin knows how to try"),
+        ("nonsense", [], 2, "not a target id"),
+        ("libtorch-none-cpu-linux_x86_64-shared_with_deps", ["--select", "wheel.*"], 3, "archive.sound"),
+        ("libtorch-none-cpu-linux_x86_64-shared_with_deps", ["--recipe", "nobody"], 2, "nobody"),
+        ("libtorch-none-cpu-linux_x86_64-static_with_deps", [], 1, "is named like"),
+    ],
+    ids=["unknown type", "no target", "nothing selected", "no recipe", "another name"],
+)  # fmt: skip
+def test_an_archive_that_cannot_be_checked_says_why(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    target: str,
+    words: list[str],
+    code: int,
+    message: str,
+) -> None:
+    assert run(["check", str(archive(tmp_path, target)), *words]) == code
+
+    said = capsys.readouterr()
+    assert message in said.out + said.err
+
+
+def test_an_archive_without_a_manifest_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "x.zip"
+    with zipfile.ZipFile(path, "w") as opened:
+        opened.writestr("x/x.h", b"x")
+
+    assert run(["check", str(path)]) == 2
+
+    assert "`x.zip` has no content manifest" in capsys.readouterr().err

@@ -146,6 +146,7 @@ def test_a_tree_becomes_an_archive_whose_parts_find_each_other(
     assert package.path.name == "libdemo-shared-with-deps-1.2.0.zip"
     assert package.facts == {
         "grafted": [], "host": [], "content": "libdemo-shared-with-deps-1.2.0.content.json",
+        "aliases": ["libdemo-shared-with-deps-latest.zip"],
     }  # fmt: skip
     found = members(package.path)
     below = sorted(name.removeprefix("libdemo/") for name in found)

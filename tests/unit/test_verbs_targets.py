@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from builder.config.python import Python
-from builder.config.recipe import Axes, Folder, Recipe, VersionRule
+from builder.config.recipe import Archive, Axes, CppArchive, Folder, Recipe, VersionRule
 from builder.config.target import Target
 from builder.errors import NothingSelected, UsageError
 from builder.requests import BuildRequest
-from builder.verbs.targets import is_path, target_version, targets_of
+from builder.verbs.targets import file_name, is_path, target_version, targets_of
 
 CP311 = Python(3, 11, "")
 FOUND = (Python(3, 10, ""), CP311)
@@ -64,7 +64,7 @@ def ids(recipe: Recipe, **asked: Any) -> list[str]:
             id="selected and skipped",
         ),
         pytest.param(
-            RECIPE, {"types": ("libtorch",)}, ["libtorch-none-cpu-linux_x86_64"], id="no Python"
+            RECIPE, {"types": ("libtorch",)}, ["libtorch-none-cpu-linux_x86_64-shared_with_deps"], id="no Python"
         ),
     ],
 )  # fmt: skip
@@ -127,3 +127,26 @@ def test_a_version_nobody_says_is_left_to_the_wheel_unless_it_is_needed() -> Non
             target_version(RECIPE, CPU, replace(ASKED, **needs), "")
     with pytest.raises(UsageError, match="does not say its version"):
         target_version(WIDE, CPU, ASKED, "")
+
+
+@pytest.mark.parametrize(
+    ("recipe", "version", "name"),
+    [
+        (RECIPE, "1.2", "libanswer-shared-with-deps-1.2.zip"),
+        (RECIPE, "", "libanswer-shared-with-deps-0.zip"),
+        (
+            replace(RECIPE, archive=CppArchive(name="libtorch", format="tar.zst")),
+            "1.2",
+            "libtorch-shared-with-deps-1.2.tar.zst",
+        ),
+        (
+            replace(RECIPE, source=Archive("/x/answer-2.0+cpu-cp311-cp311-linux_x86_64.whl", "")),
+            "",
+            "libanswer-shared-with-deps-2.0+cpu.zip",
+        ),
+    ],
+    ids=["plain", "no version yet", "named by the recipe", "of a wheel"],
+)
+def test_file_names_of_cpp_archives(recipe: Recipe, version: str, name: str) -> None:
+    target = Target.parse("libtorch-none-cpu-linux_x86_64-shared_with_deps")
+    assert file_name(recipe, target, version) == name

@@ -2,13 +2,14 @@
 
 Pure codecs over raw streams, ignorant of archives. Which library does the work is decided once, in
 `engines`; every combination, down to Python's own `zlib` alone, gives streams that every inflater
-reads, and every byte that is made here was inflated again and compared before it is handed out.
+reads. What is made here was inflated again and compared before it is handed out, but for short
+streams of `deflate_bytes`, whose callers do that with what they wrote.
 """
 
 from __future__ import annotations
 
 from builder.archive.deflate.engines import Engines, codecs, crc32, installed
-from builder.archive.deflate.packing import CHUNK, deflate
+from builder.archive.deflate.packing import CHUNK, deflate, deflate_bytes
 from builder.archive.deflate.splicing import splice
 from builder.archive.deflate.unpacking import inflate, inflate_bytes
 from builder.archive.deflate.values import (
@@ -34,6 +35,7 @@ __all__ = [
     "codecs",
     "crc32",
     "deflate",
+    "deflate_bytes",
     "inflate",
     "inflate_bytes",
     "installed",

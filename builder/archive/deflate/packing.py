@@ -25,7 +25,7 @@ from builder.archive.workers import in_order
 if TYPE_CHECKING:
     from builder.archive.deflate.native import Library
 
-__all__ = ["CHUNK", "deflate", "pack_chunk"]
+__all__ = ["CHUNK", "deflate", "deflate_bytes", "pack_chunk"]
 
 # Smaller ones cost size (256 KiB: +0.9 %), greater ones win little (4 MiB: -0.3 %) and cost memory.
 CHUNK = 1 << 20
@@ -51,6 +51,21 @@ def deflate(
         for raw, window, is_last in _with_windows(_cut(chunks))
     )
     return in_order(jobs, threads)
+
+
+def deflate_bytes(raw: Buffer, *, level: int, tally: Tally) -> bytes:
+    """The same stream of bytes in memory, in this thread, for a caller who inflates what he wrote.
+
+    Up to `CHUNK` bytes are one stream of an engine: nobody needs to see its blocks to join it, so
+    that it is not inflated here.
+    """
+    if not raw or len(raw) > CHUNK:
+        return b"".join(deflate((raw,), level=level, threads=1, tally=tally))
+    tally.add(deflated=len(raw))
+    if (compress := installed().compress) is not None:
+        return bytes(compress.run(raw, level))
+    coder = zlib.compressobj(level, zlib.DEFLATED, -15, 9)
+    return coder.compress(raw) + coder.flush()
 
 
 def pack_chunk(raw: Buffer, window: Buffer, level: int, is_last: bool, engines: Engines) -> bytes:
