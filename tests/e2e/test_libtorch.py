@@ -146,6 +146,46 @@ def test_what_a_stranger_cannot_use_is_told(fresh: Builder, tools: Tools, tmp_pa
     assert blind["archive.abi"][0][0].startswith("mute.cpp: builds with the wrong C++ ABI too")
 
 
+@pytest.mark.parametrize(
+    ("files", "words", "code", "error"),
+    [
+        (
+            ("lib/libc10.so", "version.py"), ("--variant", "static-with-deps"), 1,
+            "asks for static libraries, and its wheel has none",
+        ),
+        (("nn/functional.py",), (), 1, "there is no C++ part below `torch` in `torch-9.0-"),
+        (("lib/libc10.so",), (), 1, "has no `torch/version.py`"),
+        (
+            ("lib/libc10.so",), ("--cuda", "cpu,cuda130"), 2,
+            "`libtorch-shared-with-deps-9.0.zip` would be written by `libtorch-none-cpu-",
+        ),
+        (("lib/libc10.so",), ("--variant", "shared-with-deps-debug"), 2, "no target has the variant"),
+    ],
+    ids=["static", "python only", "no version", "two targets", "debug on Linux"],
+)  # fmt: skip
+def test_bad_input_is_one_error_that_leaves_nothing(
+    fresh: Builder,
+    tmp_path: Path,
+    files: tuple[str, ...],
+    words: tuple[str, ...],
+    code: int,
+    error: str,
+) -> None:
+    wheel = tmp_path / "torch-9.0-cp311-cp311-linux_x86_64.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for name in files:
+            archive.writestr(f"torch/{name}", "__version__ = '9.0'\n")
+
+    ran = fresh.build("pytorch", "--type", "libtorch", "--source", str(wheel), *words)
+
+    assert ran.code == code
+    assert error in ran.err
+    assert ran.err.count("error: ") == 1
+    assert ran.err.count("hint: ") == 1
+    assert fresh.packages == ()
+    assert fresh.trees == ()
+
+
 def test_debug_information_lies_apart_and_is_found_by_its_checksum(
     tools: Tools, tmp_path: Path
 ) -> None:
