@@ -11,12 +11,17 @@ import csv
 import hashlib
 import io
 import random
+import shutil
+import statistics
+import sys
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["HEAD", "SIZES", "Huge", "made_longer", "make_huge"]
+from benchmarks.whole import copy_seconds, median_of, run
+
+__all__ = ["HEAD", "Huge", "measure"]
 
 HEAD = "wheel, GB | changed, MB | runs | seconds | `cp`, s | beyond `cp`, s | memory, MiB"
 SIZES = ((1, 0), (5, 0), (5, 100), (5, 200), (5, 400))
@@ -42,6 +47,29 @@ class Huge:
             f"{self.total:.1f} | {self.changed:.0f} | {self.times} | {self.wall:.2f} "
             f"| {self.copy:.2f} | {self.wall - self.copy:.2f} | {self.peak:.0f}"
         )
+
+
+def measure(small: Path, libraries: Path, times: int, folder: Path) -> Iterator[Huge]:
+    """What a repair of a wheel of 5 GB costs, by what changes in it."""
+    shared, grown = folder / "shared", 0
+    for total, more in SIZES:
+        wheel = shared / f"{total}" / small.name
+        if not wheel.exists():
+            shutil.rmtree(shared, ignore_errors=True)
+            make_huge(small, wheel.parent, total)
+        largest = max(libraries.iterdir(), key=lambda path: path.stat().st_size)
+        made_longer(largest, more - grown)
+        grown = more
+        begin = (sys.executable, "-m", "builder", "repair", "-q", "-w", str(folder / "out"))
+        words = (*begin, "--add-path", str(libraries), str(wheel))
+        runs = []
+        for turn in range(times):
+            caches = {"BUILDER_CACHE": str(folder / f"cold-{total}-{more}-{turn}")}
+            runs.append(run(words, caches, folder / "out", folder / "log"))
+        copy = statistics.median(copy_seconds(wheel, folder / "copy") for _ in range(times))
+        one = median_of(runs)
+        changed = sum(path.stat().st_size for path in libraries.iterdir()) / 1e6
+        yield Huge(wheel.stat().st_size / 1e9, changed, times, one.wall, copy, one.peak)
 
 
 def make_huge(small: Path, target: Path, gigabytes: int) -> Path:

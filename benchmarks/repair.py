@@ -12,12 +12,9 @@ import compileall
 import json
 import os
 import platform
-import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,6 +24,7 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 from benchmarks import huge, shims, wheels  # noqa: E402  # found from the line above
+from benchmarks.whole import Run, copy_seconds, median_of, run  # noqa: E402  # as above
 from tests.e2e import unbundle  # noqa: E402  # the harness of the tests
 
 PAGE = ROOT / "docs" / "benchmarks-repair.md"
@@ -155,16 +153,6 @@ CASES: tuple[Case, ...] = (
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """One finished process: seconds of clock and of processor, peak MiB, bytes of its wheel."""
-
-    wall: float
-    cpu: float
-    peak: float
-    size: float
-
-
-@dataclass(frozen=True, slots=True)
 class Result:
     """Medians of both sides, and of the ratios turn by turn. `copy` is seconds of a plain `cp`."""
 
@@ -177,37 +165,6 @@ class Result:
     ratio: float
     copy: float
     times: int
-
-
-_LAUNCHER = """
-import json, os, sys, time
-started = time.monotonic()
-child = os.posix_spawnp(sys.argv[2], sys.argv[2:], os.environ)
-_, status, usage = os.wait4(child, 0)
-wall = time.monotonic() - started
-row = [os.waitstatus_to_exitcode(status), wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss]
-open(sys.argv[1], "w").write(json.dumps(row))
-"""
-"""A process begins with the peak of the one that starts it, which therefore has to be small."""
-
-
-def run(argv: Sequence[str], environment: Mapping[str, str], out: Path, log: Path) -> Run:
-    """A whole process that must succeed, with everything it started."""
-    shutil.rmtree(out, ignore_errors=True)
-    report = log.with_name("report")
-    names = {**os.environ, **environment}
-    names.pop("PYTHONDONTWRITEBYTECODE", None)
-    with log.open("ab") as said:
-        subprocess.run(
-            [sys.executable, "-S", "-c", _LAUNCHER, str(report), *argv],
-            env=names, stdout=said, stderr=said, check=True,
-        )  # fmt: skip
-    code, wall, cpu, peak = json.loads(report.read_text("utf-8"))
-    if code:
-        tail = log.read_text("utf-8", "replace")[-3000:]
-        raise SystemExit(f"{' '.join(argv)} failed with {code}:\n{tail}")
-    size = sum(path.stat().st_size for path in out.glob("*.whl"))
-    return Run(wall, cpu, peak / 1024, size)
 
 
 def make_ready(case: Case, folder: Path) -> tuple[Path, Path]:
@@ -259,38 +216,13 @@ def measure(case: Case, times: int, folder: Path) -> Iterator[Result]:
         for tool in rivals:
             argv, environment = their_command(tool, case, wheel, libraries, out, tools)
             theirs[tool].append(run(argv, environment, out, log))
-    copy = statistics.median(_copy(wheel, folder / "copy") for _ in range(times))
+    copy = statistics.median(copy_seconds(wheel, folder / "copy") for _ in range(times))
     for way in case.ours:
         for tool, goal in way.goals.items():
             pairs = zip(ours[way.name], theirs[tool], strict=True)
             ratio = statistics.median(other.wall / own.wall for own, other in pairs)
-            both = _median(ours[way.name]), _median(theirs[tool])
+            both = median_of(ours[way.name]), median_of(theirs[tool])
             yield Result(case.name, way.name, tool, goal, *both, ratio, copy, times)
-
-
-def measure_huge(times: int, folder: Path) -> Iterator[huge.Huge]:
-    """What a repair of a wheel of 5 GB costs, by what changes in it."""
-    case = CASES[0]
-    small, libraries = make_ready(case, folder)
-    shared, grown = folder / "shared", 0
-    for total, more in huge.SIZES:
-        wheel = shared / f"{total}" / small.name
-        if not wheel.exists():
-            shutil.rmtree(shared, ignore_errors=True)
-            huge.make_huge(small, wheel.parent, total)
-        largest = max(libraries.iterdir(), key=lambda path: path.stat().st_size)
-        huge.made_longer(largest, more - grown)
-        grown = more
-        begin = (*BUILDER, "repair", "-q", "-w", str(folder / "out"))
-        words = (*begin, "--add-path", str(libraries), str(wheel))
-        runs = []
-        for turn in range(times):
-            caches = {"BUILDER_CACHE": str(folder / f"cold-{total}-{more}-{turn}")}
-            runs.append(run(words, caches, folder / "out", folder / "log"))
-        copy = statistics.median(_copy(wheel, folder / "copy") for _ in range(times))
-        one = _median(runs)
-        changed = sum(path.stat().st_size for path in libraries.iterdir()) / 1e6
-        yield huge.Huge(wheel.stat().st_size / 1e9, changed, times, one.wall, copy, one.peak)
 
 
 def page(results: Sequence[Result], rows: Sequence[huge.Huge]) -> Iterator[str]:
@@ -372,7 +304,7 @@ def _of_huge(times: int, results: Path | None, *, asked: bool) -> list[huge.Huge
             return []
         return [huge.Huge(**row) for row in json.loads(kept.read_text("utf-8"))]
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
-        found = list(measure_huge(times, Path(folder)))
+        found = list(huge.measure(*make_ready(CASES[0], Path(folder)), times, Path(folder)))
     print("\n".join(map(str, found)), flush=True)
     if kept is not None:
         kept.write_text(json.dumps(list(map(asdict, found))), "utf-8")
@@ -388,18 +320,6 @@ def _kept(file: Path | None) -> dict[tuple[str, str, str], Result]:
         for row in json.loads(file.read_text("utf-8"))
     ]
     return {(row.case, row.way, row.tool): row for row in rows}
-
-
-def _median(runs: Sequence[Run]) -> Run:
-    return Run(*(statistics.median(getattr(one, name) for one in runs) for name in Run.__slots__))
-
-
-def _copy(source: Path, target: Path) -> float:
-    started = time.monotonic()
-    subprocess.run(["cp", str(source), str(target)], check=True)
-    seconds = time.monotonic() - started
-    target.unlink()
-    return seconds
 
 
 if __name__ == "__main__":
