@@ -151,6 +151,11 @@ def test_names_that_differ_in_case_only_are_fine(tmp_path: Path) -> None:
         pytest.param({f"{INFO}/RECORD": None}, f"{INFO}/RECORD is missing", id="no RECORD"),
         pytest.param({f"{INFO}/RECORD": b"\xff"}, "RECORD is not UTF-8", id="RECORD bytes"),
         pytest.param(
+            {f"{INFO}/METADATA": bytes((16 << 20) + 1)},
+            "METADATA has 16777217 bytes, more than there can be",
+            id="large METADATA",
+        ),
+        pytest.param(
             {f"{INFO}/WHEEL": b"Wheel-Version: 2.0\n"}, "has Wheel-Version '2.0'", id="version"
         ),
     ],
@@ -243,6 +248,15 @@ def test_metadata_that_contradicts_the_file_name_is_told(tmp_path: Path) -> None
 
     assert verify_wheel(renamed) == (
         f"{INFO}/WHEEL: tags cp311-cp311-linux_x86_64 are not those of the file name",
+    )
+
+
+def test_a_version_that_nobody_can_read_is_told(tmp_path: Path) -> None:
+    version = b"1" * 5000
+    path = write(tmp_path, {**GOOD, f"{INFO}/METADATA": METADATA.replace(b"1.0+cu130", version)})
+
+    assert f"{INFO}/METADATA: the version {version.decode()!r} is not that of the file name" in (
+        verify_wheel(path)
     )
 
 
