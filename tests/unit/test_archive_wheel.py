@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import stat
 import struct
+import tracemalloc
 import zipfile
 from contextlib import suppress
 from pathlib import Path
@@ -198,6 +199,23 @@ def test_a_bomb_is_refused_before_anything_is_unpacked(tmp_path: Path) -> None:
     with pytest.raises(WheelError) as caught:
         read_wheel(path, limits=Limits(total=1 << 19))
     assert "bomb" in caught.value.faults[0]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [["a/" * 32_000 + "x"], [f"{n}/{'a/' * 120}x" for n in range(4000)]],
+    ids=["one", "all"],
+)
+def test_deep_folders_cost_no_more_than_their_names(tmp_path: Path, names: list[str]) -> None:
+    path = write(tmp_path, {**GOOD, **dict.fromkeys(names, b"")})
+
+    tracemalloc.start()
+    try:
+        with suppress(WheelError):
+            read_wheel(path)
+        assert tracemalloc.get_traced_memory()[1] < 128 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def with_central(path: Path, offset: int, value: bytes) -> Path:
