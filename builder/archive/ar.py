@@ -21,6 +21,8 @@ _MOST_MACHINES: Final = 42
 _CPUS: Final = {7: "i386", 12: "arm", 0x01000007: "x86_64", 0x0100000C: "arm64"}
 _LONGEST_NAME: Final = 4096
 _LONGEST_TABLE: Final = 64 << 20
+_FARTHEST: Final = 1 << 62
+"""No file is longer; no system reads at a place that it has no number for."""
 _TABLES: Final = frozenset({"/", "/SYM64/", "/<ECSYMBOLS>/", "/<XFGHASHMAP>/"})
 
 
@@ -48,15 +50,18 @@ def read_ar(
         name, size = _header(header, archive, count)
         if count > most:
             raise ArchiveError(archive, (f"bomb: it has more than {most} members",))
-        content = Content(source, size, name, archive)
+        content = Content(source, size, f"the name of member {count}", archive)
         if name == "//":
             if size > _LONGEST_TABLE:
                 raise ArchiveError(archive, (f"bomb: a table of names of {size} bytes",))
+            content.what = "the table of names"
             names = content.read(size)
         else:
-            name = _full_name(name, content, names, archive)
+            name = _full_name(name, content, names, archive, count)
             if name not in _TABLES and not name.startswith("__.SYMDEF"):
-                yield Member(name.removesuffix("/") or "?", "file", content.left), content
+                name = name.removesuffix("/") or "?"
+                content.what = repr(name)
+                yield Member(name, "file", content.left), content
         content.skip()
         source.skip(size % 2)
 
@@ -75,7 +80,7 @@ def universal_parts(read: Callable[[int, int], bytes]) -> tuple[tuple[str, int, 
     if len(table) < size * count:
         return ()
     rows = tuple(struct.iter_unpack(layout, table))
-    if not all(read(offset, len(MAGIC)) == MAGIC for _, offset, _ in rows):
+    if not all(offset < _FARTHEST and read(offset, len(MAGIC)) == MAGIC for _, offset, _ in rows):
         return ()
     return tuple((_CPUS.get(cpu, f"cpu{cpu:#x}"), offset, size) for cpu, offset, size in rows)
 
@@ -88,21 +93,28 @@ def _header(header: bytes, archive: str, count: int) -> tuple[str, int]:
     return _text(header[:16].rstrip(b" ")), int(size)
 
 
-def _full_name(name: str, content: Content, names: bytes, archive: str) -> str:
+def _full_name(name: str, content: Content, names: bytes, archive: str, count: int) -> str:
     """The name of BSD lies before the content, that of the others in a table, at a place."""
     if name.startswith("#1/"):
-        length = int(name[3:]) if name[3:].isdigit() else _LONGEST_NAME + 1
-        if length > min(_LONGEST_NAME, content.left):
-            raise ArchiveError(archive, (f"damaged: a name {name!r}",))
+        length = _number(name[3:])
+        if length is None or length > min(_LONGEST_NAME, content.left):
+            raise ArchiveError(archive, (f"damaged: a name {name!r} (member {count})",))
         return _text(content.read(length).rstrip(b"\0"))
-    if name[:1] == "/" and name[1:].isdigit():
-        place = int(name[1:])
-        text = names[place : place + _LONGEST_NAME]
-        ends = [end for end in (text.find(b"\n"), text.find(b"\0")) if end >= 0]
-        if not ends:
-            raise ArchiveError(archive, (f"damaged: no name at {name!r}",))
-        return _text(text[: min(ends)])
-    return name
+    place = _number(name[1:]) if name.startswith("/") else None
+    if place is None:
+        return name
+    text = names[place : place + _LONGEST_NAME]
+    ends = [end for end in (text.find(b"\n"), text.find(b"\0")) if end >= 0]
+    if not ends:
+        raise ArchiveError(
+            archive, (f"damaged: the table of names has none at {place} (member {count})",)
+        )
+    return _text(text[: min(ends)])
+
+
+def _number(text: str) -> int | None:
+    """Digits as a number; Python takes more letters for digits than it can read."""
+    return int(text) if text.isascii() and text.isdigit() else None
 
 
 def _text(text: bytes) -> str:

@@ -48,7 +48,7 @@ def subdir_of(index: bytes) -> tuple[str, ...]:
     """The platform that `info/index.json` names (`linux-64`); nothing when it does not."""
     try:
         document = json.loads(index)
-    except ValueError:
+    except (ValueError, RecursionError):
         return ()
     subdir = document.get("subdir") if isinstance(document, dict) else None
-    return (subdir,) if isinstance(subdir, str) and subdir else ()
+    return (subdir,) if isinstance(subdir, str) and subdir.isascii() and subdir else ()

@@ -26,7 +26,7 @@ MANIFEST = "build-content.json"
 
 Role = Literal["library", "header", "config", "tool", "data"]
 
-_LARGEST: Final = 256 << 20
+_LARGEST: Final = 64 << 20
 _LIBRARY = re.compile(r".+\.(so(\.[0-9]+)*|dylib|dll|a|lib|pyd)")
 _CONFIG = re.compile(r".+\.(cmake|pc)|.+-config")
 _HEADERS = frozenset({".h", ".hh", ".hpp", ".hxx", ".cuh", ".inc", ".inl", ".ipp", ".tpp", ".def"})
@@ -84,7 +84,7 @@ class Content:
         """Read a manifest; `where` names it in the error. Raises `UsageError`."""
         try:
             return _content(json.loads(text))
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise UsageError(
                 f"`{where}` is no content manifest: {error}",
                 hint="give the `.content.json` that lies beside an archive, or an archive with one inside",
@@ -179,31 +179,38 @@ def _kind(item: Item) -> str:
 
 
 def _content(document: Mapping[str, object]) -> Content:
-    """The document of a manifest. Raises `ValueError`, `KeyError` or `TypeError`."""
+    """The document of a manifest. Raises `ValueError`, `KeyError`, `TypeError` or `OverflowError`."""
     if document["schema"] != 1:
         raise ValueError(f"schema {document['schema']!r} is not known")
     files = cast("Sequence[Mapping[str, object]]", document["files"])
     return Content(
-        str(document["name"]),
-        str(document["version"]),
-        str(document["target"]),
+        _text(document["name"]),
+        _text(document["version"]),
+        _text(document["target"]),
         tuple(sorted(_item(entry) for entry in files)),
-        tuple(map(str, cast("Sequence[str]", document["host"]))),
+        tuple(map(_text, cast("Sequence[str]", document["host"]))),
     )
 
 
 def _item(entry: Mapping[str, object]) -> Item:
-    """One entry of `files`. Raises `ValueError` or `TypeError`."""
+    """One entry of `files`. Raises `ValueError`, `TypeError` or `OverflowError`."""
     role, exports = entry["role"], entry.get("exports")
     if role not in get_args(Role):
         raise ValueError(f"role {role!r} is not known")
     if not (exports is None or isinstance(exports, int)):
         raise TypeError("`exports` is no number")
     return Item(
-        str(entry["path"]),
+        _text(entry["path"]),
         cast("Role", role),
         int(cast("int", entry.get("size", 0))),
-        str(entry.get("sha256", "")),
-        str(entry.get("link", "")),
+        _text(entry.get("sha256", "")),
+        _text(entry.get("link", "")),
         exports,
     )
+
+
+def _text(value: object) -> str:
+    """A text that can be written. Raises `ValueError` for half a character, which JSON allows."""
+    text = str(value)
+    text.encode()
+    return text

@@ -27,6 +27,9 @@ __all__ = [
     "relabel",
 ]
 
+_NO_REQUIREMENT = (ValueError, RecursionError)
+"""What `packaging` raises: its own error is a `ValueError`, as is Python's for a huge number."""
+
 
 @dataclass(frozen=True, slots=True)
 class Headers:
@@ -38,18 +41,18 @@ class Headers:
     @classmethod
     def parse(cls, content: bytes) -> Headers:
         """Split a file at its first empty line; `bytes(headers)` gives the same bytes back."""
-        lines: list[bytes] = []
-        rest = content
-        while rest:
-            line, end, after = rest.partition(b"\n")
-            if not line.rstrip(b"\r"):
+        starts: list[int] = []
+        place = 0
+        while place < len(content):
+            end = content.find(b"\n", place) + 1 or len(content)
+            if not content[place:end].rstrip(b"\r\n"):
                 break
-            if line[:1] in (b" ", b"\t") and lines:
-                lines[-1] += line + end
-            else:
-                lines.append(line + end)
-            rest = after
-        return cls(tuple(lines), rest)
+            if not starts or content[place] not in b" \t":
+                starts.append(place)
+            place = end
+        ends = (*starts[1:], place)
+        lines = (content[start:end] for start, end in zip(starts, ends, strict=False))
+        return cls(tuple(lines), content[place:])
 
     def __bytes__(self) -> bytes:
         return b"".join(self.lines) + self.rest
@@ -64,9 +67,9 @@ class Headers:
 
     def replace(self, name: str, values: Sequence[str]) -> Headers:
         """The same file with all lines of one header replaced, where the first one was."""
-        places = [index for index, line in enumerate(self.lines) if _is(line, name)]
-        first = places[0] if places else len(self.lines)
-        kept = [line for index, line in enumerate(self.lines) if index not in places]
+        is_old = [_is(line, name) for line in self.lines]
+        first = is_old.index(True) if any(is_old) else len(self.lines)
+        kept = [line for line, gone in zip(self.lines, is_old, strict=True) if not gone]
         return Headers((*kept[:first], *self._made(name, values), *kept[first:]), self.rest)
 
     def add(self, name: str, values: Sequence[str]) -> Headers:
@@ -168,11 +171,11 @@ def _is(line: bytes, name: str) -> bool:
 
 
 def _canonical(version: str) -> str:
-    from packaging.version import InvalidVersion, Version  # noqa: PLC0415  # slow to load
+    from packaging.version import Version  # noqa: PLC0415  # slow to load
 
     try:
         return str(Version(version))
-    except InvalidVersion as error:
+    except ValueError as error:  # also that of Python for a number of thousands of digits
         raise UsageError(
             f"`{version}` is no version",
             hint="versions follow the version specifiers specification, for example 1.2.0+cu130",
@@ -195,14 +198,14 @@ def _missing(wanted: Iterable[str], present: Sequence[str]) -> tuple[str, ...]:
     wishes = tuple(wanted)
     if not wishes:
         return ()
-    from packaging.requirements import InvalidRequirement, Requirement  # noqa: PLC0415  # as above
+    from packaging.requirements import Requirement  # noqa: PLC0415  # as above
 
     known = [requirement for text in present if (requirement := _lenient(text)) is not None]
     missing: list[str] = []
     for text in wishes:
         try:
             requirement = Requirement(text)
-        except InvalidRequirement as error:
+        except _NO_REQUIREMENT as error:
             raise UsageError(
                 f"`{text}` is no requirement: {error}",
                 hint="write it as in Requires-Dist, for example torch==2.13.0",
@@ -215,20 +218,23 @@ def _missing(wanted: Iterable[str], present: Sequence[str]) -> tuple[str, ...]:
 
 def _lenient(text: str) -> Requirement | None:
     """A requirement of the built wheel; None for a form of old that no longer parses."""
-    from packaging.requirements import InvalidRequirement, Requirement  # noqa: PLC0415  # as above
+    from packaging.requirements import Requirement  # noqa: PLC0415  # as above
 
     try:
         return Requirement(re.sub(r"\s+", " ", text))
-    except InvalidRequirement:
+    except _NO_REQUIREMENT:
         return None
 
 
 def _covers(present: Requirement, wanted: Requirement) -> bool:
     """Whether a present requirement already asks for at least what is wanted."""
-    return (
-        is_same_project(present.name, wanted.name)
-        and present.marker in (None, wanted.marker)
-        and present.extras >= wanted.extras
-        and (not wanted.specifier or present.specifier == wanted.specifier)
-        and (not wanted.url or present.url == wanted.url)
-    )
+    try:
+        return (
+            is_same_project(present.name, wanted.name)
+            and present.marker in (None, wanted.marker)
+            and present.extras >= wanted.extras
+            and (not wanted.specifier or present.specifier == wanted.specifier)
+            and (not wanted.url or present.url == wanted.url)
+        )
+    except ValueError:  # versions are only looked at to be compared
+        return False

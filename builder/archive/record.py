@@ -32,6 +32,8 @@ SIGNATURES = ("RECORD.jws", "RECORD.p7s")
 _STRONG = frozenset({"sha256", "sha384", "sha512"})
 _LONGEST_SIZE = 19
 """Digits of the largest file there can be."""
+_MOST_ROWS = 1_000_000
+"""No zip has more members."""
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
@@ -171,6 +173,8 @@ def _signed(itself: str) -> tuple[str, ...]:
 
 def _table(text: str) -> list[list[str]]:
     """Path, digest and size of every row. Raises `RecordError` naming the line."""
+    if text.count("\n") > _MOST_ROWS:
+        raise RecordError(f"RECORD has more rows than there can be: over {_MOST_ROWS}")
     if '"' not in text and "\r" not in text and text.isascii():
         table = [line.split(",") for line in text.split("\n") if line]
         # Whatever is wrong with it, the slow way says what.

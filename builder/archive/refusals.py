@@ -9,6 +9,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Final, Literal, get_args
 
 from builder.errors import UsageError
@@ -46,7 +47,16 @@ _DRIVE = re.compile(r"[A-Za-z]:")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _LONGEST_NAME: Final = 255
 _LONGEST_PATH: Final = 4096
+_MANY_FOLDERS: Final = 1000
 _MOST_HOPS: Final = 40
+_MOST_STEPS: Final = 2048
+"""Parts of paths that are walked over to see where a link leads."""
+_MOST_PLACES: Final = 1 << 18
+"""Folders in which there are links, and the links themselves."""
+
+_Places = dict[tuple[int, str], int]
+"""A path as a chain of numbers, by the one before and the next part: each part is held once."""
+_ROOT, _NOWHERE = -1, -2
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +155,8 @@ def _are_plain(members: Sequence[Member]) -> bool:
         while folder and folder not in folders:
             folders.add(folder)
             folder = folder.rpartition("/")[0]
+        if len(folders) > _MANY_FOLDERS + 4 * len(members):
+            return False
     small = {folder.lower() for folder in folders}
     return len(names) == len(members) and len(small) == len(folders) and small.isdisjoint(names)
 
@@ -180,6 +192,9 @@ def _bad_name(member: Member) -> Iterable[Refusal]:
     def no(rule: Rule, why: str) -> Refusal:
         return Refusal(member.name, rule, why)
 
+    if len(member.name) > _LONGEST_PATH:
+        yield no("name", "it is too long")
+        return
     parts = member.name.split("/")
     if member.name.startswith("/") or _DRIVE.match(member.name):
         yield no("absolute", "the path is absolute")
@@ -227,32 +242,47 @@ def _bad_size(members: Sequence[Member], packed: int, limits: Limits) -> Iterabl
 
 def _collisions(members: Sequence[Member]) -> Iterable[Refusal]:
     """Paths that would be written twice, on this file system or on one that ignores case."""
-    kinds: dict[str, str] = {}
-    folded: dict[str, str] = {}
+    found: dict[str, Member] = {}
     for member in members:
         path = member.path
-        if not path:
-            continue
-        before = kinds.get(path)
-        if before is not None and not before == member.kind == "directory":
+        before = found.setdefault(path, member) if path else member
+        if before is not member and not before.kind == member.kind == "directory":
             yield Refusal(member.name, "duplicate", "it is there twice")
-        kinds[path] = member.kind
-        for parent in _parents(path):
-            twin = folded.setdefault(_fold(parent), parent)
-            if twin != parent:
-                yield Refusal(
-                    member.name, "case", f"it differs from {twin!r} only in case or accents"
-                )
-    for member in members:
-        for parent in _parents(member.path)[:-1]:
-            if kinds.get(parent, "directory") != "directory":
-                yield Refusal(member.name, "conflict", f"{parent!r} is not a folder")
+            found[path] = before if member.kind == "directory" else member
+    yield from _alike(found)
+    yield from _below_files(found)
 
 
-def _parents(path: str) -> list[str]:
-    """`a/b/c` -> `a`, `a/b`, `a/b/c`."""
-    parts = path.split("/")
-    return ["/".join(parts[: count + 1]) for count in range(len(parts))] if path else []
+def _alike(found: Mapping[str, Member]) -> Iterable[Refusal]:
+    """Names that only differ in case or accents: sorted without them, they are neighbours."""
+    rows = sorted((_sortable(_fold(path)), at, path) for at, path in enumerate(found))
+    for pair in pairwise(rows):
+        (_, _, twin), (_, _, path) = sorted(pair, key=lambda row: row[1])
+        parts = twin.split("/")
+        for count, (one, other) in enumerate(zip(parts, path.split("/"), strict=False), 1):
+            if one != other and _fold(one) == _fold(other):
+                twin = "/".join(parts[:count])
+                why = f"it differs from {twin!r} only in case or accents"
+                yield Refusal(found[path].name, "case", why)
+            if one != other:
+                break
+
+
+def _below_files(found: Mapping[str, Member]) -> Iterable[Refusal]:
+    """What has a file for a folder, behind which it comes when they are sorted."""
+    files: list[str] = []
+    for path in sorted(found, key=_sortable):
+        while files and not path.startswith(f"{files[-1]}/"):
+            files.pop()
+        if files:
+            yield Refusal(found[path].name, "conflict", f"{files[-1]!r} is not a folder")
+        if found[path].kind != "directory":
+            files.append(path)
+
+
+def _sortable(path: str) -> str:
+    """A text by which a folder comes right before what is in it."""
+    return path.replace("/", "\0")
 
 
 def _fold(path: str) -> str:
@@ -260,41 +290,64 @@ def _fold(path: str) -> str:
 
 
 def _bad_links(members: Sequence[Member]) -> Iterable[Refusal]:
-    links = {member.path: member.target for member in members if member.kind == "link"}
+    links = _Links({}, {})
+    for member in members:
+        if member.kind == "link" and len(member.target) <= _LONGEST_PATH:
+            links.add(member)
+        if len(links.places) > _MOST_PLACES:
+            yield Refusal("*", "bomb", "its links are in more folders than there can be")
+            return
     files: set[str] = set()
     for member in members:
         if member.kind == "file":
             files.add(member.path)
-        if member.kind == "link" and (why := _leaves(member.path, links)):
+        if member.kind == "link" and (why := _leaves(member, links)):
             yield Refusal(member.name, "link", why)
         if member.kind == "hardlink" and _path(member.target) not in files:
             yield Refusal(member.name, "link", f"{member.target!r} is no file that comes before it")
 
 
-def _leaves(path: str, links: Mapping[str, str]) -> str:
+@dataclass(frozen=True, slots=True)
+class _Links:
+    """The links of an archive: the parts of their paths, and the target of the last part."""
+
+    places: _Places
+    targets: dict[int, str]
+
+    def add(self, member: Member) -> None:
+        here = _ROOT
+        for part in member.path.split("/"):
+            here = self.places.setdefault((here, part), len(self.places))
+        self.targets[here] = member.target
+
+
+def _leaves(member: Member, links: _Links) -> str:
     """Why following this link could end outside of the root; empty when it cannot.
 
     Walks as the kernel does, through every other link of the archive (path_resolution(7)).
     """
-    here: list[str] = []
-    ahead = path.split("/")[::-1]
-    hops = 0
+    if len(member.target) > _LONGEST_PATH:
+        return "its target is too long"
+    here = [_ROOT]
+    ahead = member.path.split("/")[::-1]
+    hops = steps = 0
     while ahead:
         part = ahead.pop()
+        steps += 1
         if part in {"", "."}:
             continue
         if part == "..":
-            if not here:
-                return f"its target {links[path]!r} is outside of the archive"
+            if len(here) == 1:
+                return f"its target {member.target!r} is outside of the archive"
             here.pop()
             continue
-        here.append(part)
-        target = links.get("/".join(here))
+        here.append(links.places.get((here[-1], part), _NOWHERE))
+        target = links.targets.get(here[-1])
         if target is None:
             continue
         hops += 1
-        if hops > _MOST_HOPS:
-            return f"its target {links[path]!r} goes round in circles"
+        if hops > _MOST_HOPS or steps + len(ahead) > _MOST_STEPS:
+            return f"its target {member.target!r} goes round in circles"
         if (
             not target
             or target.startswith("/")

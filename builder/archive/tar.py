@@ -22,6 +22,9 @@ _REST: Final = 1 << 62
 _FILES: Final = frozenset(b"\x0007")
 _KINDS: Final[Mapping[int, Kind]] = {ord("1"): "hardlink", ord("2"): "link", ord("5"): "directory"}
 _DEVICES: Final = frozenset(b"346")
+_USED: Final = frozenset({b"path", b"linkpath", b"size"})
+"""Keys of pax headers that count here; no list of others is long enough to be held."""
+_SPARSE_KEYS: Final = b"GNU.sparse."
 _LONG_NAME, _LONG_TARGET, _PAX, _PAX_GLOBAL, _PAX_SUN, _SPARSE = map(ord, "LKxgXS")
 
 
@@ -57,10 +60,13 @@ class _Reader:
         said: dict[str, str] = {}
         while True:
             block = self._source.read(_BLOCK)
-            if block == _END or (not block and self._count):
+            if block == _END:
                 # What packed it may have a digest behind the end.
                 self._source.skip(_REST)
                 return None
+            if not block and self._count:
+                # Packed in parts, it can be cut between two of them and unpack without an error.
+                raise self._damage("it ends without the block of zeros that ends every tar")
             if len(block) < _BLOCK or not _checks(block):
                 raise self._damage("no header where one must be")
             size, kind = self._number(block[124:136]), block[156]
@@ -79,7 +85,7 @@ class _Reader:
         kind = _kind(block[156], name)
         if block[156] == _SPARSE:
             self._skip_map(block)
-        is_sparse = kind == "special" or any(key.startswith("GNU.sparse.") for key in said)
+        is_sparse = kind == "special" or _SPARSE_KEYS.decode() in said
         if "size" in said:
             size = self._decimal(said["size"])
         if kind in {"directory", "link", "hardlink"} or block[156] in _DEVICES:
@@ -95,10 +101,13 @@ class _Reader:
             bool(self._number(block[100:108]) & 0o111),
             said.get("linkpath") or _text(_field(block[157:257])) if "link" in kind else "",
         )
-        return member, Content(self._source, size, name, self._archive)
+        return member, Content(self._source, size, repr(name), self._archive)
 
     def _attributes(self, size: int) -> dict[str, str]:
-        """The records of a pax header: `LENGTH KEY=VALUE`, each with a newline."""
+        """What counts of the records of a pax header: `LENGTH KEY=VALUE`, each with a newline.
+
+        Any one about a sparse file is there as the beginning that they have in common.
+        """
         found: dict[str, str] = {}
         data, place = self._extra(size), 0
         while place < len(data) and data[place]:
@@ -107,7 +116,10 @@ class _Reader:
             key, equals, value = data[place + len(word) + 1 : place + length - 1].partition(b"=")
             if not equals:
                 raise self._damage("a header for a member is not readable")
-            found[_text(key)] = _text(value)
+            if key in _USED:
+                found[key.decode()] = _text(value)
+            elif key.startswith(_SPARSE_KEYS):
+                found[_SPARSE_KEYS.decode()] = ""
             place += length
         return found
 

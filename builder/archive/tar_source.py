@@ -69,18 +69,21 @@ class Source(Protocol):
 
 
 class Content:
-    """The bytes of one member, front to back; those nobody reads are passed over."""
+    """The bytes of one member, front to back; those nobody reads are passed over.
+
+    `what` is how an error calls it.
+    """
 
     def __init__(self, source: Source, size: int, what: str, archive: str) -> None:
-        self._source, self._what, self._archive = source, what, archive
-        self.left = size
+        self._source, self._archive = source, archive
+        self.what, self.left = what, size
 
     def read(self, size: int) -> bytes:
         """The next bytes, empty at the end. Raises `ArchiveError` when the archive ends before."""
         wanted = min(size, self.left)
         data = self._source.read(wanted)
         if len(data) < wanted:
-            raise ArchiveError(self._archive, (f"damaged: it ends within {self._what!r}",))
+            raise ArchiveError(self._archive, (f"damaged: it ends within {self.what}",))
         self.left -= wanted
         return data
 

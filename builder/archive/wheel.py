@@ -35,7 +35,8 @@ __all__ = [
     "verify_wheel",
 ]
 
-_FILES = ("METADATA", "WHEEL", "RECORD")
+_FILES = {"METADATA": 16 << 20, "WHEEL": 1 << 20, "RECORD": 256 << 20}
+"""What every wheel has to have, and how many bytes each may be: they are read at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,11 @@ def judge(archive: Zip, *, limits: Limits | None = None) -> Wheel:
         raise WheelError(path.name, tuple(map(str, found)))
     dist_info = _dist_info(path, name, entries)
     wanted = {f"{dist_info}/{file}": file for file in _FILES}
-    texts = {wanted[one.name]: archive.read(one) for one in entries if one[0] in wanted}
+    files = {wanted[one[0]]: one for one in entries if one[0] in wanted}
+    if large := [file for file, one in files.items() if one.size > _FILES[file]]:
+        sizes = (f"{file} has {files[file].size} bytes" for file in large)
+        raise WheelError(path.name, tuple(f"{one}, more than there can be" for one in sizes))
+    texts = {file: archive.read(one) for file, one in files.items()}
     return Wheel(
         path=path,
         name=name,

@@ -79,11 +79,11 @@ def is_same_version(one: str, other: str) -> bool:
     """Whether two spellings are of one version; the second as in a file name."""
     if one == other:
         return True
-    from packaging.version import InvalidVersion, Version  # noqa: PLC0415  # slow to load
+    from packaging.version import Version  # noqa: PLC0415  # slow to load
 
     try:
         return Version(one) == Version(other.replace("_", "-"))
-    except InvalidVersion:
+    except ValueError:  # also that of Python for a number of thousands of digits
         return False
 
 

@@ -15,6 +15,7 @@ __all__ = ["member_of", "refusals"]
 _FILES: Final = frozenset({0, stat.S_IFREG})
 _FOLDERS: Final = frozenset({0, stat.S_IFDIR})
 _LONGEST_NAME: Final = 255
+_MANY_FOLDERS: Final = 1000
 
 
 def refusals(archive: Zip, limits: Limits) -> tuple[Refusal, ...]:
@@ -50,6 +51,8 @@ def _are_plain(entries: Sequence[Entry]) -> bool:
     names = [entry[0] for entry in files]
     directories = [entry for entry in entries if entry[0][-1:] == "/"]
     told = {entry[0][:-1] for entry in directories}
+    if max(map(len, (*names, *told)), default=0) > _LONGEST_NAME:
+        return False
     text = f"/{'/|/'.join([*names, *told])}/"
     unwanted = ("//", "/./", "/../", "\\", ":")
     folders = {name.rpartition("/")[0] for name in names} | told
@@ -58,13 +61,14 @@ def _are_plain(entries: Sequence[Entry]) -> bool:
         while parent not in folders:
             folders.add(parent)
             parent = parent.rpartition("/")[0]
+        if len(folders) > _MANY_FOLDERS + 4 * len(entries):
+            return False
     different = set(names)
     return (
         bool(names)
         and text.isascii()
         and text.isprintable()
         and not any(part in text for part in unwanted)
-        and max(map(len, (*names, *told))) <= _LONGEST_NAME
         and len(different) == len(names)
         and folders.isdisjoint(different)
         and {entry[1] for entry in entries} <= METHODS

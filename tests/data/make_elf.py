@@ -394,74 +394,105 @@ def sound() -> dict[str, bytes]:
     }  # fmt: skip
 
 
+HASHED = struct.pack("<IIII", 1, 5, 1, 6)
+NEED = struct.pack("<HHII", 1, 1, 1, 16)
+DEFINITION = struct.pack("<HHHHIII", 1, 1, 1, 1, 0, 20, 28)
+CHAINED = struct.pack("<IIII", 1, 7, 0, 0)
+CONTAINER = struct.pack("<IHH", 0xBA55ED50, 1, 16)
+CODE = struct.pack("<IQ", 64, 24)
+BEGINNING = b""
+Change = tuple[bytes, int, str, int | bytes]
+"""(mark, bytes behind its start, format, value): the mark is where it first stands in the file."""
+
+WRONG: dict[str, dict[str, Change]] = {
+    "plain": {
+        "bad-magic": (BEGINNING, 3, "B", ord("G")),
+        "bad-class": (BEGINNING, 4, "B", 3),
+        "bad-order": (BEGINNING, 5, "B", 0),
+        "bad-version": (BEGINNING, 6, "B", 9),
+        "segments-outside": (BEGINNING, 32, "Q", 1 << 40),
+        "segments-huge": (BEGINNING, 56, "H", 0xFFFF),
+        "segments-odd": (BEGINNING, 54, "H", 57),
+        "sections-huge": (BEGINNING, 60, "H", 0xFFFF),
+        "sections-odd": (BEGINNING, 58, "H", 1),
+        "section-names-outside": (BEGINNING, 62, "H", 0x7FFF),
+        "section-names-of-none": (BEGINNING, 60, "H", 0),
+        "hash-huge": (HASHED, 0, "I", 0xFFFFFFFF),
+        "hash-bucket-huge": (HASHED, 24, "I", 0xFFFFFF00),
+        "verneed-next-outside": (NEED, 12, "I", 0xFFFFFFF0),
+        "verneed-version-outside": (NEED, 8, "I", 0x7FFFFFFF),
+        "verneed-name-outside": (NEED, 4, "I", 0x7FFFFFFF),
+    },
+    "chained": {"symbols-huge": (CHAINED, 4, "I", 0xFFFFFFFF)},
+    "versioned": {
+        "verdef-endless": (DEFINITION, 6, "14s", b"\xff\xff" + bytes(12)),
+        "verdef-next-outside": (DEFINITION, 16, "I", 0x7FFFFFFF),
+    },
+    "cuda": {
+        "cuda-no-container": (CONTAINER, 0, "4s", b"nope"),
+        "cuda-endless": (CONTAINER, 6, "H", 0),
+        "cuda-entry-outside": (CODE, 4, "Q", 1 << 62),
+        "cuda-entry-endless": (CODE, 0, "12s", bytes(12)),
+    },
+}
+"""Damages at fixed places, by the file that is damaged."""
+
+WRONG_TAGS: dict[str, tuple[str, int, int]] = {
+    "strings-outside": ("plain", STRTAB, 1 << 50),
+    "strings-huge": ("plain", STRSZ, 1 << 50),
+    "strings-unended": ("plain", STRSZ, 5),
+    "needed-outside": ("plain", NEEDED, 1 << 20),
+    "soname-outside": ("plain", SONAME, 1 << 60),
+    "symbols-outside": ("plain", SYMTAB, 8),
+    "symbols-odd": ("plain", SYMENT, 16),
+    "verneed-outside": ("plain", VERNEED, 1),
+    "verdef-outside": ("versioned", VERDEF, 1),
+}
+"""Other values in the dynamic section: (file, tag, value)."""
+
+
+def with_change(base: bytes, change: Change) -> bytes:
+    """The file with other bytes in one place."""
+    mark, behind, fields, value = change
+    place, raw = base.index(mark) + behind, struct.pack("<" + fields, value)
+    return base[:place] + raw + base[place + len(raw) :]
+
+
+def with_tag(base: bytes, tag: int, value: int) -> bytes:
+    """The file with another value of the first entry of that tag."""
+    entries = range(base.index(struct.pack("<QQ", NEEDED, 1)), len(base), 16)
+    place = next(at for at in entries if struct.unpack_from("<Q", base, at)[0] == tag)
+    return with_change(base, (BEGINNING, place + 8, "Q", value))
+
+
 def damaged() -> dict[str, bytes]:
     """Files that are broken in one way each."""
     plain = assemble(PLAIN)
-    head = bytearray(plain)
-    cuda = assemble(replace(PLAIN, sections=((".nv_fatbin", CUDA),)))
-    gnu = plain.index(struct.pack("<IIII", 1, 5, 1, 6))
-    need = plain.index(struct.pack("<HHII", 1, 1, 1, 16))
-    definitions = assemble(replace(PLAIN, versions=("PLAIN_1.0",)))
-    place = definitions.index(struct.pack("<HHHHIII", 1, 1, 1, 1, 0, 20, 28))
-    verdef = struct.pack("<QQ", VERDEF, BASE + place)
-
-    def with_bytes(
-        place: int, fields: str, value: int | tuple[int, ...], base: bytes = plain
-    ) -> bytes:
-        raw = struct.pack("<" + fields, *(value if isinstance(value, tuple) else (value,)))
-        return base[:place] + raw + base[place + len(raw) :]
-
-    def with_tag(tag: int, value: int) -> bytes:
-        at = next(
-            place
-            for place in range(plain.index(struct.pack("<QQ", NEEDED, 1)), len(plain), 16)
-            if struct.unpack_from("<Q", plain, place)[0] == tag
-        )
-        return with_bytes(at + 8, "Q", value)
-
+    end = len(plain)
+    bases = {
+        "plain": plain,
+        "chained": assemble(replace(PLAIN, hash="sysv")),
+        "versioned": assemble(replace(PLAIN, versions=("PLAIN_1.0",))),
+        "cuda": assemble(replace(PLAIN, sections=((".nv_fatbin", CUDA),))),
+    }
     return {
         "empty": b"",
         "magic-only": plain[:4],
         "short-header": plain[:40],
-        "truncated": plain[: len(plain) // 2],
-        "bad-magic": b"\x7fELG" + bytes(head[4:]),
-        "bad-class": with_bytes(4, "B", 3),
-        "bad-order": with_bytes(5, "B", 0),
-        "bad-version": with_bytes(6, "B", 9),
-        "segments-outside": with_bytes(32, "Q", 1 << 40),
-        "segments-huge": with_bytes(56, "H", 0xFFFF),
-        "segments-odd": with_bytes(54, "H", 57),
-        "sections-outside": with_bytes(40, "Q", len(plain) - 8),
-        "sections-huge": with_bytes(60, "H", 0xFFFF),
-        "sections-odd": with_bytes(58, "H", 1),
-        "section-names-outside": with_bytes(62, "H", 0x7FFF),
-        "section-names-of-none": with_bytes(60, "H", 0),
-        "strings-outside": with_tag(STRTAB, 1 << 50),
-        "strings-huge": with_tag(STRSZ, 1 << 50),
-        "strings-unended": with_tag(STRSZ, 5),
-        "needed-outside": with_tag(NEEDED, 1 << 20),
-        "soname-outside": with_tag(SONAME, 1 << 60),
-        "symbols-outside": with_tag(SYMTAB, 8),
-        "symbols-odd": with_tag(SYMENT, 16),
-        "symbols-huge": assemble(replace(PLAIN, hash="sysv")).replace(
-            struct.pack("<IIII", 1, 7, 0, 0), struct.pack("<IIII", 1, 0xFFFFFFFF, 0, 0)
-        ),
-        "hash-outside": with_tag(GNU_HASH, BASE + len(plain)),
-        "hash-huge": with_bytes(gnu, "I", 0xFFFFFFFF),
-        "hash-bucket-huge": with_bytes(gnu + 24, "I", 0xFFFFFF00),
-        "versym-outside": with_tag(VERSYM, BASE + len(plain) - 4),
-        "verneed-outside": with_tag(VERNEED, 1),
-        "verneed-next-outside": with_bytes(need + 12, "I", 0xFFFFFFF0),
-        "verneed-version-outside": with_bytes(need + 8, "I", 0x7FFFFFFF),
-        "verneed-name-outside": with_bytes(need + 4, "I", 0x7FFFFFFF),
-        "verdef-outside": definitions.replace(verdef, struct.pack("<QQ", VERDEF, 1)),
-        "verdef-endless": with_bytes(place + 6, "HIII", (0xFFFF, 0, 0, 0), definitions),
-        "verdef-next-outside": definitions.replace(struct.pack("<II", 20, 28), struct.pack("<II", 20, 0x7FFFFFFF)),
-        "cuda-no-container": cuda.replace(struct.pack("<I", 0xBA55ED50), b"nope", 1),
-        "cuda-endless": cuda.replace(struct.pack("<IHH", 0xBA55ED50, 1, 16), struct.pack("<IHH", 0xBA55ED50, 1, 0), 1),
-        "cuda-entry-outside": cuda.replace(struct.pack("<IQ", 64, 24), struct.pack("<IQ", 64, 1 << 62), 1),
-        "cuda-entry-endless": cuda.replace(struct.pack("<IQ", 64, 24), struct.pack("<IQ", 0, 0), 1),
-    }  # fmt: skip
+        "truncated": plain[: end // 2],
+        "sections-outside": with_change(plain, (BEGINNING, 40, "Q", end - 8)),
+        "hash-outside": with_tag(plain, GNU_HASH, BASE + end),
+        "versym-outside": with_tag(plain, VERSYM, BASE + end - 4),
+        **{
+            name: with_change(bases[base], change)
+            for base, changes in WRONG.items()
+            for name, change in changes.items()
+        },
+        **{
+            name: with_tag(bases[base], tag, value)
+            for name, (base, tag, value) in WRONG_TAGS.items()
+        },
+    }
 
 
 COMPILED = {

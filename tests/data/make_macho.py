@@ -281,6 +281,7 @@ KINDS = replace(
     ),
     undefined=(("_compress", 1), ("_anywhere", 0xFE)),
 )  # fmt: skip
+EXPORTS = (("_answer", 0), ("_question", 0))
 STRANGE = replace(PLAIN, libraries=((LOAD, "/lib\xff.dylib"), *PLAIN.libraries))
 
 
@@ -289,8 +290,7 @@ def sound() -> dict[str, bytes]:
     arm64, intel = assemble(PLAIN), assemble(INTEL)
     unsigned = assemble(replace(PLAIN, signature=""))
     i386 = assemble(replace(INTEL, bits=32, cpu=I386))
-    exports = (("_answer", 0), ("_question", 0))
-    stripped = replace(PLAIN, symbols=False, exports=exports)
+    stripped = replace(PLAIN, symbols=False, exports=EXPORTS)
     archive = b"!<arch>\n" + bytes(24)
     x86_64 = (X86_64, 3, intel)
     return {
@@ -312,7 +312,7 @@ def sound() -> dict[str, bytes]:
         "symbols.dSYM": assemble(replace(PLAIN, type=10, id="", libraries=(), rpaths=(), undefined=(), signature="")),
         "stripped.dylib": assemble(stripped),
         "old-exports.dylib": assemble(replace(stripped, old_exports=True)),
-        "private.dylib": assemble(replace(PLAIN, defined=(), undefined=(), exports=exports)),
+        "private.dylib": assemble(replace(PLAIN, defined=(), undefined=(), exports=EXPORTS)),
         "no-names.dylib": assemble(replace(PLAIN, symbols=False)),
         "kinds.dylib": assemble(KINDS),
         "flat.dylib": assemble(replace(PLAIN, flags=0x5)),
@@ -338,76 +338,102 @@ def sound() -> dict[str, bytes]:
     }  # fmt: skip
 
 
+BEGINNING = b""
+BLOB, CODE = struct.pack(">I", SUPERBLOB), struct.pack(">I", DIRECTORY)
+IMAGE = struct.pack("<II", 0xFEEDFACF, ARM64)
+NAMES = trie(EXPORTS)
+SYMTAB, GROUPS, LIBRARY, UUID, SIGNATURE, EXPORTED = 2, 0xB, 0xC, 0x1B, 0x1D, 0x80000033
+Change = tuple[bytes | int, int, str, tuple[int | bytes, ...]]
+"""(mark, bytes behind its start, format, values): the mark is a load command, or bytes where they first stand."""
+
+WRONG: dict[str, dict[str, tuple[Change, ...]]] = {
+    "both": {
+        "machines-overlap": ((BEGINNING, 36, ">I", (0x1004,)),),
+        "machine-in-table": ((BEGINNING, 16, ">I", (16,)),),
+        "machine-other": ((BEGINNING, 28, ">I", (X86_64,)),),
+        "machine-no-image": ((BEGINNING, 0x1000, ">I", (0,)),),
+        "machine-damaged": ((IMAGE, 20, "<I", (1 << 30,)),),
+    },
+    "plain": {
+        "commands-huge": ((BEGINNING, 20, "<I", (0xFFFFFFF0,)),),
+        "commands-many": ((BEGINNING, 16, "<I", (0xFFFF,)),),
+        "command-empty": ((BEGINNING, 36, "<I", (0,)),),
+        "command-odd": ((BEGINNING, 36, "<I", (153,)),),
+        "command-long": ((BEGINNING, 36, "<I", (1 << 20,)),),
+        "command-short": ((BUILD_VERSION, 4, "<I", (16,)), (BUILD_VERSION, 16, "<II", (0, 8))),
+        "two-signatures": ((LIBRARY, 0, "<I", (SIGNATURE,)),),
+        "name-outside": ((LIBRARY, 8, "<I", (1000,)),),
+        "name-in-fields": ((LIBRARY, 8, "<I", (8,)),),
+        "uuid-short": ((UUID, 4, "<I", (16,)), (UUID, 16, "<II", (1, 8))),
+        "symbols-huge": ((SYMTAB, 12, "<I", (0xFFFFFFFF,)),),
+        "strings-huge": ((SYMTAB, 20, "<I", (0xFFFFFFFF,)),),
+        "strings-unended": ((SYMTAB, 20, "<I", (40,)),),
+        "groups-outside": ((GROUPS, 24, "<II", (1, 1000)),),
+        "signature-no-blob": ((BLOB, 0, ">I", (0,)),),
+        "signature-long": ((BLOB, 4, ">I", (1 << 20,)),),
+        "signature-many": ((BLOB, 8, ">I", (1000,)),),
+        "signature-part-outside": ((BLOB, 16, ">I", (1 << 20,)),),
+        "signature-part-long": ((CODE, 4, ">I", (1 << 20,)),),
+        "signature-no-directory": ((CODE, 0, ">I", (REQUIREMENTS,)),),
+        "signature-scattered": ((CODE, 44, ">I", (1,)),),
+        "signature-digest": ((CODE, 37, ">B", (9,)),),
+        "signature-page": ((CODE, 39, ">B", (40,)),),
+        "signature-count": ((CODE, 28, ">I", (1,)),),
+        "signature-width": ((CODE, 36, ">B", (20,)),),
+        "signature-special": ((CODE, 24, ">I", (1000,)),),
+        "signature-digests-outside": ((CODE, 16, ">I", (1 << 16,)),),
+    },
+    "stripped": {
+        "exports-outside": ((EXPORTED, 8, "<I", (1 << 20,)),),
+        "exports-loop": ((NAMES, 2 + 8, "B", (0,)),),
+        "exports-number": ((NAMES, 0, "10s", (b"\xff" * 10,)),),
+        "exports-node": ((NAMES, 0, "B", (0x7F,)),),
+        "exports-unended": ((NAMES, 1, "B", (0x7F,)),),
+    },
+}
+"""Damages at fixed places, by the file that is damaged."""
+
+
+def with_changes(base: bytes, *changes: Change) -> bytes:
+    """The file with other bytes in some places; places are those of the whole file."""
+    image = bytearray(base)
+    for mark, behind, fields, values in changes:
+        start = _command(base, mark) if isinstance(mark, int) else base.index(mark)
+        struct.pack_into(fields, image, start + behind, *values)
+    return bytes(image)
+
+
+def _command(image: bytes, kind: int) -> int:
+    """Where the first load command of that kind is."""
+    place = 32
+    while struct.unpack_from("<I", image, place)[0] != kind:
+        place += struct.unpack_from("<I", image, place + 4)[0]
+    return place
+
+
 def damaged() -> dict[str, bytes]:
     """Files that are broken in one way each."""
     plain = assemble(PLAIN)
-    intel = assemble(INTEL)
-    both = fat((X86_64, 3, intel), (ARM64, 0, plain))
-    stripped = assemble(replace(PLAIN, symbols=False, exports=(("_answer", 0), ("_question", 0))))
-
-    def at(place: int, fields: str, *values: int, base: bytes = plain) -> bytes:
-        raw = struct.pack(fields, *values)
-        return base[:place] + raw + base[place + len(raw) :]
-
-    def command(kind: int, base: bytes = plain) -> int:
-        place = 32
-        while struct.unpack_from("<I", base, place)[0] != kind:
-            place += struct.unpack_from("<I", base, place + 4)[0]
-        return place
-
-    table, groups, library, signature = command(2), command(0xB), command(0xC), command(0x1D)
-    blob = plain.index(struct.pack(">I", SUPERBLOB))
-    code = plain.index(struct.pack(">I", DIRECTORY))
-    tree = struct.unpack_from("<I", stripped, command(0x80000033, stripped) + 8)[0]
+    both = fat((X86_64, 3, assemble(INTEL)), (ARM64, 0, plain))
+    stripped = assemble(replace(PLAIN, symbols=False, exports=EXPORTS))
+    bases, end = {"plain": plain, "both": both, "stripped": stripped}, (len(plain),)
     return {
         "magic-only": plain[:4],
         "short-header": plain[:20],
         "truncated": plain[: len(plain) // 2],
         "no-image": b"\xca\xfe\xba\xbe" + bytes(4),
         "many-machines": b"\xca\xfe\xba\xbe\x00\x00\x00\x2a" + bytes(30),
-        "machine-outside": at(8 + 20 + 8, ">I", len(both), base=both),
-        "machines-overlap": at(8 + 20 + 8, ">I", 0x1004, base=both),
-        "machine-in-table": at(8 + 8, ">I", 16, base=both),
-        "machine-other": at(8 + 20, ">I", X86_64, base=both),
-        "machine-no-image": at(0x1000, ">I", 0, base=both),
-        "machine-damaged": at(struct.unpack_from(">I", both, 36)[0] + 20, "<I", 1 << 30, base=both),
-        "commands-outside": at(20, "<I", len(plain)),
-        "commands-huge": at(20, "<I", 0xFFFFFFF0),
-        "commands-many": at(16, "<I", 0xFFFF),
-        "command-empty": at(36, "<I", 0),
-        "command-odd": at(36, "<I", 153),
-        "command-long": at(36, "<I", 1 << 20),
-        "command-short": at(command(0x32) + 4, "<I", 16, base=at(command(0x32) + 16, "<II", 0, 8)),
-        "two-signatures": at(library, "<I", 0x1D),
-        "name-outside": at(library + 8, "<I", 1000),
-        "name-in-fields": at(library + 8, "<I", 8),
-        "uuid-short": at(command(0x1B) + 4, "<I", 16, base=at(command(0x1B) + 16, "<II", 1, 8)),
-        "symbols-outside": at(table + 8, "<I", len(plain)),
-        "symbols-huge": at(table + 12, "<I", 0xFFFFFFFF),
-        "strings-outside": at(table + 16, "<I", len(plain)),
-        "strings-huge": at(table + 20, "<I", 0xFFFFFFFF),
-        "strings-unended": at(table + 20, "<I", 40),
-        "groups-outside": at(groups + 24, "<II", 1, 1000),
-        "signature-outside": at(signature + 8, "<I", len(plain)),
-        "signature-no-blob": at(blob, ">I", 0),
-        "signature-long": at(blob + 4, ">I", 1 << 20),
-        "signature-many": at(blob + 8, ">I", 1000),
-        "signature-part-outside": at(blob + 16, ">I", 1 << 20),
-        "signature-part-long": at(code + 4, ">I", 1 << 20),
-        "signature-no-directory": at(code, ">I", REQUIREMENTS),
-        "signature-scattered": at(code + 44, ">I", 1),
-        "signature-digest": at(code + 37, ">B", 9),
-        "signature-page": at(code + 39, ">B", 40),
-        "signature-count": at(code + 28, ">I", 1),
-        "signature-width": at(code + 36, ">B", 20),
-        "signature-special": at(code + 24, ">I", 1000),
-        "signature-digests-outside": at(code + 16, ">I", 1 << 16),
-        "exports-outside": at(command(0x80000033, stripped) + 8, "<I", 1 << 20, base=stripped),
-        "exports-loop": at(tree + 2 + 8, "B", 0, base=stripped),
-        "exports-number": at(tree, "10s", b"\xff" * 10, base=stripped),  # type: ignore[arg-type]
-        "exports-node": at(tree, "B", 0x7F, base=stripped),
-        "exports-unended": at(tree + 1, "B", 0x7F, base=stripped),
-    }  # fmt: skip
+        "machine-outside": with_changes(both, (BEGINNING, 36, ">I", (len(both),))),
+        "commands-outside": with_changes(plain, (BEGINNING, 20, "<I", end)),
+        "symbols-outside": with_changes(plain, (SYMTAB, 8, "<I", end)),
+        "strings-outside": with_changes(plain, (SYMTAB, 16, "<I", end)),
+        "signature-outside": with_changes(plain, (SIGNATURE, 8, "<I", end)),
+        **{
+            name: with_changes(bases[base], *changes)
+            for base, table in WRONG.items()
+            for name, changes in table.items()
+        },
+    }
 
 
 def unfolding() -> dict[str, bytes]:

@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
-from benchmarks import shims
+from benchmarks import shims, wheels
+from tests.e2e import unbundle
 
-__all__ = ["Made", "needs_llvm", "repair"]
+__all__ = ["Made", "needs_llvm", "repair", "repair_by_both"]
 
 needs_llvm = pytest.mark.skipif(
     not any(shutil.which(f"llvm-install-name-tool{end}") for end in ("", "-19", "-18", "-17")),
@@ -51,3 +52,12 @@ def repair(engine: str, wheel: Path, libraries: Path, out: Path, *words: str) ->
     assert done.returncode == 0, done.stderr
     (entry,) = json.loads(done.stdout)["repaired"]
     return Made(Path(entry["output"]), entry)
+
+
+def repair_by_both(name: str, other: str, folder: Path, *words: str) -> tuple[Made, Made]:
+    """A published wheel, taken apart and repaired by our engine and by another one."""
+    libraries = folder / "libraries"
+    given = unbundle.unbundle(wheels.fetch(name), folder / "given", libraries)
+    ours = repair("native", given, libraries, folder / "ours", *words)
+    theirs = repair(other, given, libraries, folder / "theirs", *words)
+    return ours, theirs

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -15,44 +14,18 @@ from pathlib import Path
 
 import pytest
 
-from builder.archive import record
 from builder.archive.wheel import extract, read_wheel, verify_wheel
 from builder.archive.zip import pack
 from builder.binary import read
 from builder.cli.app import run as cli
-from builder.config.machine import Machine
 from builder.config.recipe import Sibling
 from builder.errors import BuilderError
 from builder.relink.closure import MissingLibrariesError
 from builder.verbs.repair import Repaired, repair
+from tests.e2e import pains
+from tests.e2e.pains import EPOCH, MACHINE, MODULE, NEWER, PLATFORM, TAG, answer
 
 pytestmark = pytest.mark.e2e
-
-TAG = f"cp3{sys.version_info[1]}-cp3{sys.version_info[1]}"
-SUFFIX = sysconfig.get_config_var("EXT_SUFFIX")
-MODULE = """
-#include <Python.h>
-{declare}
-static PyObject *answer(PyObject *self, PyObject *none) {{ return PyLong_FromLong({call}); }}
-static PyMethodDef methods[] = {{{{"answer", answer, METH_NOARGS, ""}}, {{0}}}};
-static struct PyModuleDef module = {{PyModuleDef_HEAD_INIT, "_x", "", -1, methods}};
-PyMODINIT_FUNC PyInit__x(void) {{ return PyModule_Create(&module); }}
-"""
-MACHINE = Machine(
-    (Path("/usr/bin"), Path("/bin")), Path("/nonexistent"), 2, "linux", os.uname().machine,
-    python=Path(sys.executable),
-)  # fmt: skip
-PLATFORM = f"linux_{MACHINE.arch}"
-
-
-def cc(folder: Path, output: Path, source: str, *flags: str) -> Path:
-    """Compile one C text into a shared library."""
-    output.parent.mkdir(parents=True, exist_ok=True)
-    file = folder / f"{output.name}.c"
-    file.write_text(source)
-    argv = ["gcc", "-shared", "-fPIC", "-O1", str(file), "-o", str(output), *flags]
-    subprocess.run(argv, check=True)
-    return output
 
 
 class Work:
@@ -60,48 +33,19 @@ class Work:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.private = root / "private"
-        deep = cc(
-            root,
-            self.private / "libdeep.so.1",
-            "int deep(void) { return 40; }",
-            "-Wl,-soname,libdeep.so.1",
-        )
-        cc(
-            root, self.private / "libval.so.2.0",
-            "int deep(void); int val(void) { return deep() + 2; }",
-            "-Wl,-soname,libval.so.2", str(deep),
-        )  # fmt: skip
-        (self.private / "libval.so.2").symlink_to("libval.so.2.0")
+        self.private = pains.private(root)
 
     def module(self, *flags: str, declare: str = "int val(void);", call: str = "val()") -> bytes:
         """The bytes of an extension module `_x`, linked with the given flags."""
-        include = sysconfig.get_path("include")
-        output = self.root / "build" / f"_x{SUFFIX}"
-        cc(self.root, output, MODULE.format(declare=declare, call=call), f"-I{include}", *flags)
-        return output.read_bytes()
+        return pains.extension(self.root, *flags, declare=declare, call=call)
 
     def wheel(self, files: Mapping[str, bytes], platform: str = PLATFORM) -> Path:
         """A raw wheel `pkg` 1.0 of these files."""
-        content = self.root / "content"
-        shutil.rmtree(content, ignore_errors=True)
-        info = content / "pkg-1.0.dist-info"
-        info.mkdir(parents=True)
-        for path, data in files.items():
-            (content / path).parent.mkdir(parents=True, exist_ok=True)
-            (content / path).write_bytes(data)
-        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: pkg\nVersion: 1.0\n")
-        (info / "WHEEL").write_text(
-            f"Wheel-Version: 1.0\nRoot-Is-Purelib: false\nTag: {TAG}-{platform}\n"
-        )
-        record.write(content, info.name)
-        return pack(content, self.root / f"pkg-1.0-{TAG}-{platform}.whl", epoch=1_700_000_000)
+        return pains.wheel(self.root, files, platform)
 
     def plain(self, *flags: str) -> Path:
         """A wheel whose module needs `libval`, which needs `libdeep`."""
-        return self.wheel(
-            {f"pkg/_x{SUFFIX}": self.module(str(self.private / "libval.so.2"), *flags)}
-        )
+        return self.wheel({MODULE: pains.using(self.root, self.private, *flags)})
 
     def installed(self, *wheels: Path) -> Path:
         """Site-packages with these wheels, and the private libraries gone."""
@@ -133,18 +77,7 @@ def run(work: Work) -> Repair:
     return run_it
 
 
-def answer(site: Path) -> str:
-    """What the module answers in a fresh process that knows of nothing but the site folder."""
-    program = (
-        f"import sys; sys.path.insert(0, {str(site)!r}); import pkg._x; print(pkg._x.answer())"
-    )
-    done = subprocess.run(
-        [sys.executable, "-I", "-c", program], env={}, cwd="/", capture_output=True, check=False
-    )
-    return (done.stdout or done.stderr).decode().strip()
-
-
-def elf(site: Path, path: str = f"pkg/_x{SUFFIX}") -> tuple[str, ...]:
+def elf(site: Path, path: str = MODULE) -> tuple[str, ...]:
     binary = read(site / path)
     return (*binary.rpath, *binary.runpath)
 
@@ -158,7 +91,7 @@ def test_libraries_are_grafted_and_the_wheel_stands_alone(work: Work, run: Repai
     assert [row.source for row in made.grafted] == [
         str(work.private / "libdeep.so.1"), str(work.private / "libval.so.2.0"),
     ]  # fmt: skip
-    assert f"pkg/_x{SUFFIX}" in made.edited
+    assert MODULE in made.edited
     site = work.installed(made.output)
     assert answer(site) == "42"
     assert elf(site) == ("$ORIGIN/../pkg.libs",)
@@ -179,8 +112,7 @@ def test_the_same_wheel_gives_the_same_bytes_anywhere(work: Work, run: Repair) -
 
 
 def test_the_tag_is_the_one_auditwheel_shows(work: Work, run: Repair) -> None:
-    source = "#include <sys/random.h>\nstatic long f(void) { char c; return getrandom(&c, 1, 0); }"
-    made = run(work.wheel({f"pkg/_x{SUFFIX}": work.module(declare=source, call="f()")}))
+    made = run(work.wheel({MODULE: work.module(declare=NEWER, call="newer()")}))
 
     shown = subprocess.run(
         [sys.executable, "-m", "auditwheel", "show", str(made.output)],
@@ -194,8 +126,7 @@ def test_the_tag_is_the_one_auditwheel_shows(work: Work, run: Repair) -> None:
 
 
 def test_a_claim_that_is_too_good_is_corrected(work: Work, run: Repair) -> None:
-    source = "#include <sys/random.h>\nstatic long f(void) { char c; return getrandom(&c, 1, 0); }"
-    module = {f"pkg/_x{SUFFIX}": work.module(declare=source, call="f()")}
+    module = {MODULE: work.module(declare=NEWER, call="newer()")}
 
     made = run(work.wheel(module, f"manylinux_2_17_{MACHINE.arch}"))
 
@@ -203,21 +134,16 @@ def test_a_claim_that_is_too_good_is_corrected(work: Work, run: Repair) -> None:
 
 
 def test_a_wheel_beyond_its_baseline_is_refused_with_the_symbol(work: Work, run: Repair) -> None:
-    source = "#include <sys/random.h>\nstatic long f(void) { char c; return getrandom(&c, 1, 0); }"
-    wheel = work.wheel({f"pkg/_x{SUFFIX}": work.module(declare=source, call="f()")})
+    wheel = work.wheel({MODULE: work.module(declare=NEWER, call="newer()")})
 
     with pytest.raises(BuilderError, match="cannot be manylinux_2_17") as caught:
         run(wheel, platform="manylinux2014")
-    assert f"pkg/_x{SUFFIX}: getrandom@GLIBC_2.25 of libc.so.6" in caught.value.faults
+    assert f"{MODULE}: getrandom@GLIBC_2.25 of libc.so.6" in caught.value.faults
     assert not list(work.root.glob("out/*"))
 
 
 def test_a_symbol_of_a_graft_counts_too(work: Work, run: Repair) -> None:
-    cc(
-        work.root, work.private / "libdeep.so.1",
-        "#include <sys/random.h>\nint deep(void) { char c; return getrandom(&c, 1, 0); }",
-        "-Wl,-soname,libdeep.so.1",
-    )  # fmt: skip
+    pains.library(work.private / "libdeep.so.1", f"{NEWER}\nint deep(void) {{ return newer(); }}")
 
     with pytest.raises(BuilderError) as caught:
         run(work.plain(), platform="manylinux2014")
@@ -233,7 +159,7 @@ def test_a_missing_library_names_the_chain_and_every_place(work: Work, run: Repa
     with pytest.raises(MissingLibrariesError) as caught:
         run(wheel)
     first, places = caught.value.faults
-    assert first == (f"libdeep.so.1: required by {work.private}/libval.so.2.0 <- pkg/_x{SUFFIX}")
+    assert first == (f"libdeep.so.1: required by {work.private}/libval.so.2.0 <- {MODULE}")
     assert str(work.private) in places
     assert "/usr/lib" in places
 
@@ -257,7 +183,7 @@ def test_a_sibling_is_reached_by_rpath_and_required(work: Work, run: Repair) -> 
     assert read_wheel(made.output).metadata.get("Requires-Dist") == ("owner>=2",)
     site = work.installed(made.output)
     assert answer(site) == "42"
-    binary = read(site / f"pkg/_x{SUFFIX}")
+    binary = read(site / MODULE)
     assert (binary.rpath, binary.runpath) == ((), ("$ORIGIN/../owner/lib",))
     assert not (site / "pkg.libs").exists()
 
@@ -277,7 +203,7 @@ def test_a_sibling_and_a_graft_share_one_rpath(work: Work, run: Repair) -> None:
 
 def test_a_library_of_the_wheel_beyond_every_rpath_gets_a_way(work: Work, run: Repair) -> None:
     files = {
-        f"pkg/_x{SUFFIX}": work.module(str(work.private / "libval.so.2")),
+        MODULE: work.module(str(work.private / "libval.so.2")),
         "pkg/lib/libval.so.2": (work.private / "libval.so.2").read_bytes(),
         "pkg/lib/libdeep.so.1": (work.private / "libdeep.so.1").read_bytes(),
     }
@@ -295,7 +221,7 @@ def test_an_rpath_of_the_build_is_removed_even_when_nothing_is_grafted(
 ) -> None:
     module = work.module("-Wl,-rpath,/build/core/lib:$ORIGIN", declare="", call="7")
 
-    made = run(work.wheel({f"pkg/_x{SUFFIX}": module}))
+    made = run(work.wheel({MODULE: module}))
 
     site = work.installed(made.output)
     assert elf(site) == ("$ORIGIN",)
@@ -307,18 +233,18 @@ def test_what_is_excluded_stays_outside(work: Work, run: Repair) -> None:
 
     assert made.grafted == ()
     site = work.installed(made.output)
-    assert "libval.so.2" in read(site / f"pkg/_x{SUFFIX}").needed
+    assert "libval.so.2" in read(site / MODULE).needed
 
 
 def test_a_need_of_libpython_is_removed(work: Work, run: Repair) -> None:
     library = f"libpython3.{sys.version_info[1]}.so.1.0"
-    cc(work.root, work.root / library, "int unused(void) { return 0; }", f"-Wl,-soname,{library}")
+    pains.library(work.root / library, "int unused(void) { return 0; }")
     module = work.module("-Wl,--no-as-needed", str(work.root / library), declare="", call="3")
 
-    made = run(work.wheel({f"pkg/_x{SUFFIX}": module}))
+    made = run(work.wheel({MODULE: module}))
 
     site = work.installed(made.output)
-    assert library not in read(site / f"pkg/_x{SUFFIX}").needed
+    assert library not in read(site / MODULE).needed
     assert answer(site) == "3"
 
 
@@ -327,18 +253,18 @@ def test_a_module_below_platlib_finds_its_grafts_where_it_is_installed(
 ) -> None:
     module = work.module(str(work.private / "libval.so.2"))
 
-    made = run(work.wheel({f"pkg-1.0.data/platlib/pkg/_x{SUFFIX}": module}))
+    made = run(work.wheel({f"pkg-1.0.data/platlib/{MODULE}": module}))
 
     site = work.installed(made.output)
     assert answer(site) == "42"
-    assert f"pkg/_x{SUFFIX}" in made.edited
+    assert MODULE in made.edited
 
 
 def test_a_record_that_lies_is_told_and_put_right(work: Work, run: Repair) -> None:
     wheel = work.plain()
-    content = work.root / "content"
-    (content / "pkg-1.0.dist-info/RECORD").write_text(f"pkg/_x{SUFFIX},,\ngone.py,,\n")
-    pack(content, wheel, epoch=1_700_000_000)
+    content = work.root / "content-pkg"
+    (content / "pkg-1.0.dist-info/RECORD").write_text(f"{MODULE},,\ngone.py,,\n")
+    pack(content, wheel, epoch=EPOCH)
 
     made = run(wheel)
 
@@ -350,7 +276,7 @@ def test_a_binary_of_another_machine_is_told_and_left_alone(work: Work, run: Rep
     module = work.module(declare="", call="7")
     other = module[:18] + (0xF7).to_bytes(2, "little") + module[20:]
 
-    made = run(work.wheel({f"pkg/_x{SUFFIX}": module, "pkg/device.so": other}))
+    made = run(work.wheel({MODULE: module, "pkg/device.so": other}))
 
     assert made.notes == ("pkg/device.so: is for another machine and was not looked at",)
     assert (work.installed(made.output) / "pkg/device.so").read_bytes() == other

@@ -78,11 +78,7 @@ def test_another_tool_grafts_the_same_libraries(name: str, tmp_path: Path) -> No
 def test_delocate_grafts_the_same_libraries_into_the_same_binaries(
     name: str, tmp_path: Path
 ) -> None:
-    libraries = tmp_path / "libraries"
-    given = unbundle.unbundle(wheels.fetch(name), tmp_path / "given", libraries)
-
-    ours = by_engine.repair("native", given, libraries, tmp_path / "ours")
-    theirs = by_engine.repair("delocate", given, libraries, tmp_path / "theirs")
+    ours, theirs = by_engine.repair_by_both(name, "delocate", tmp_path)
 
     assert ours.wheel.name == theirs.wheel.name == name
     assert ours.grafted == theirs.grafted != []
@@ -95,13 +91,9 @@ def test_delocate_grafts_the_same_libraries_into_the_same_binaries(
 
 @by_engine.needs_llvm
 def test_an_engine_leaves_out_what_is_excluded(tmp_path: Path) -> None:
-    name, libraries = WHEELS[0], tmp_path / "libraries"
-    given = unbundle.unbundle(wheels.fetch(name), tmp_path / "given", libraries)
+    without = ("--exclude", "libgeos*")
 
-    made = [
-        by_engine.repair(engine, given, libraries, tmp_path / engine, "--exclude", "libgeos*")
-        for engine in ("native", "delocate")
-    ]
+    made = by_engine.repair_by_both(WHEELS[0], "delocate", tmp_path, *without)
 
     assert [one.grafted for one in made] == [[], []]
 

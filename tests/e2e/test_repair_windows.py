@@ -73,11 +73,7 @@ def test_an_unbundled_wheel_is_whole_again(name: str, tmp_path: Path) -> None:
 def test_delvewheel_grafts_the_same_libraries_into_the_same_imports(
     name: str, tmp_path: Path
 ) -> None:
-    libraries = tmp_path / "libraries"
-    given = unbundle.unbundle(wheels.fetch(name), tmp_path / "given", libraries)
-
-    ours = by_engine.repair("native", given, libraries, tmp_path / "ours")
-    theirs = by_engine.repair("delvewheel", given, libraries, tmp_path / "theirs")
+    ours, theirs = by_engine.repair_by_both(name, "delvewheel", tmp_path)
 
     assert ours.wheel.name == theirs.wheel.name == name
     assert stems(ours.grafted) == stems(theirs.grafted) != set()
@@ -89,13 +85,9 @@ def test_delvewheel_grafts_the_same_libraries_into_the_same_imports(
 
 
 def test_an_engine_leaves_out_what_is_excluded(tmp_path: Path) -> None:
-    libraries = tmp_path / "libraries"
-    given = unbundle.unbundle(wheels.fetch(WHEELS[0]), tmp_path / "given", libraries)
+    without = ("--exclude", "msvcp*")
 
-    made = [
-        by_engine.repair(engine, given, libraries, tmp_path / engine, "--exclude", "msvcp*")
-        for engine in ("native", "delvewheel")
-    ]
+    made = by_engine.repair_by_both(WHEELS[0], "delvewheel", tmp_path, *without)
 
     assert [stems(one.grafted) for one in made] == [{"geos.dll", "geos_c.dll"}] * 2
 

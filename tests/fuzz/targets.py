@@ -6,9 +6,9 @@ that comes out of it (another exception, a hang, memory without end) is a find.
 
 from __future__ import annotations
 
-import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from builder.archive.record import RecordError, parse
@@ -31,40 +31,28 @@ _WHEEL = "fuzz-1.0-py3-none-any.whl"
 
 def binary(data: bytes) -> None:
     """Read whatever it is: ELF, Mach-O or PE."""
-    try:
+    with suppress(BinaryError):
         read(data)
         defined(data)
-    except BinaryError:
-        return
 
 
 def edit(data: bytes) -> None:
     """Edit whatever it is, and read it back: a repair refuses what is not as planned then."""
-    if not data:
-        return
-    content = data[1:]
-    try:
+    kind, content = data[:1], data[1:]
+    with suppress(BinaryError):
         before = read(content)
-    except BinaryError:
-        return
-    names = tuple((name, f"{name}.renamed.so") for name in before.needed[:2])
-    wanted = (*_EDITS, Edit(needed=names))[data[0] % (len(_EDITS) + 1)]
-    try:
+        names = tuple((name, f"{name}.renamed.so") for name in before.needed[:2])
+        wanted = (*_EDITS, Edit(needed=names))[sum(kind) % (len(_EDITS) + 1)]
         patch = plan(content, wanted)
         assert len(patch.apply(content)) == patch.size < len(content) + (8 << 20)
         edited(before, read(patch.apply(content)), wanted)
-    except BinaryError:
-        return
 
 
 def wheel(data: bytes) -> None:
     """Judge a wheel, and check every byte of it."""
-    with _file(_WHEEL, data) as path:
-        try:
-            read_wheel(path)
-            verify_wheel(path)
-        except BuilderError:
-            return
+    with _file(_WHEEL, data) as path, suppress(BuilderError):
+        read_wheel(path)
+        verify_wheel(path)
 
 
 def archive(data: bytes) -> None:
@@ -79,10 +67,8 @@ def archive(data: bytes) -> None:
 
 def record(data: bytes) -> None:
     """Read a RECORD."""
-    try:
+    with suppress(RecordError):
         parse(data.decode("utf-8", "replace"))
-    except RecordError:
-        return
 
 
 TARGETS: Mapping[str, Callable[[bytes], None]] = {
@@ -94,16 +80,10 @@ TARGETS: Mapping[str, Callable[[bytes], None]] = {
 }
 
 
-class _file:  # noqa: N801  # reads as a context, like `open`
+@contextmanager
+def _file(name: str, data: bytes) -> Iterator[Path]:
     """A file with some bytes in a folder of its own, for readers that want a path."""
-
-    def __init__(self, name: str, data: bytes) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="fuzz-"))
-        self._path = self._folder / name
-        self._path.write_bytes(data)
-
-    def __enter__(self) -> Path:
-        return self._path
-
-    def __exit__(self, *_: object) -> None:
-        shutil.rmtree(self._folder)
+    with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
+        path = Path(folder, name)
+        path.write_bytes(data)
+        yield path

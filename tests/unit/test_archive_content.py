@@ -104,6 +104,8 @@ def test_a_comparison_says_what_a_user_loses_or_gets(new: Content, lines: tuple[
         bytes(OLD).replace(b'"role": "header"', b'"role": "hat"'),
         bytes(OLD).replace(b'"exports": 12', b'"exports": "12"'),
         bytes(OLD).replace(b'"size": 5', b'"size": "many"'),
+        bytes(OLD).replace(b'"size": 5', b'"size": Infinity'),
+        bytes(OLD).replace(b'"name": "libx"', b'"name": "\\ud800"'),
         bytes(OLD).replace(b'"files"', b'"fields"'),
     ],
 )

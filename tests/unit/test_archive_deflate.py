@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
 
 import deflate as libdeflate
 import pytest
@@ -23,25 +22,15 @@ from builder.archive.deflate import (
     unpacking,
 )
 from builder.archive.deflate.bits import align, lead_to
-from builder.archive.deflate.engines import all_streams
-from builder.archive.deflate.native import libraries
 from builder.archive.tally import Tally
+from tests.encoders import COMMON, OWN, bounded, raw_zlib
 
-OWN = all_streams()[-1]
-
-
-def engines() -> dict[str, Engines]:
-    """Every combination that can be met: of what is installed here, down to Python's `zlib`."""
-    best = installed()
-    found = {"installed": best, "zlib alone": Engines(OWN)}
-    found["no ctypes"] = Engines(best.streams, compress=best.compress)
-    for library in libraries():
-        found[f"{library.name}, zlib deflates"] = Engines(OWN, library)
-        found[library.name] = replace(best, boundaries=library)
-    return found
-
-
-ENGINES = engines()
+ENGINES = {
+    "zlib alone": Engines(OWN),
+    "no ctypes": Engines(installed().streams, compress=installed().compress),
+    **bounded(),
+}
+"""Every combination that can be met: of what is installed here, down to Python's `zlib`."""
 every_engine = pytest.mark.parametrize("chosen", ENGINES.values(), ids=ENGINES)
 
 
@@ -61,32 +50,11 @@ def code(size: int) -> bytes:
     return b"".join(parts)[:size]
 
 
-def raw_zlib(data: bytes, level: int = 6, memory: int = 8, strategy: int = 0) -> bytes:
-    coder = zlib.compressobj(level, zlib.DEFLATED, -15, memory, strategy)
-    return coder.compress(data) + coder.flush()
-
-
-def flushed(data: bytes) -> bytes:
-    coder, made = zlib.compressobj(6, zlib.DEFLATED, -15), b""
-    for number in range(0, len(data), 10_000):
-        flush = (zlib.Z_SYNC_FLUSH, zlib.Z_FULL_FLUSH, zlib.Z_PARTIAL_FLUSH)[number // 10_000 % 3]
-        made += coder.compress(data[number : number + 10_000]) + coder.flush(flush)
-    return made + coder.flush()
-
-
-ENCODERS: dict[str, Callable[[bytes], bytes]] = {
-    "zlib 1": lambda data: raw_zlib(data, 1),
-    "zlib 6": raw_zlib,
-    "zlib 9": lambda data: raw_zlib(data, 9, 9),
-    "stored": lambda data: raw_zlib(data, 0),
+ENCODERS: Mapping[str, Callable[[bytes], bytes]] = {
+    **COMMON,
     "fixed codes": lambda data: raw_zlib(data, 6, 8, zlib.Z_FIXED),
-    "no matches": lambda data: raw_zlib(data, 6, 8, zlib.Z_HUFFMAN_ONLY),
     "small blocks": lambda data: raw_zlib(data, 6, 3),
-    "flushed": flushed,
-    "zlib-ng 1": lambda data: zlib_ng.compress(data, 1, -15),
     "zlib-ng 6": lambda data: zlib_ng.compress(data, 6, -15),
-    "libdeflate 1": lambda data: bytes(libdeflate.deflate_compress(data, 1)),
-    "libdeflate 12": lambda data: bytes(libdeflate.deflate_compress(data, 12)),
 }
 every_encoder = pytest.mark.parametrize("encode", ENCODERS.values(), ids=ENCODERS)
 

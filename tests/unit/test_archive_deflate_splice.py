@@ -3,8 +3,8 @@ from __future__ import annotations
 import hashlib
 import zlib
 from array import array
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import deflate as libdeflate
 import pytest
@@ -20,15 +20,13 @@ from builder.archive.deflate import (
     Piece,
     deflate,
     inflate,
-    installed,
     packing,
     splice,
     splicing,
 )
-from builder.archive.deflate.engines import all_streams
-from builder.archive.deflate.native import libraries
 from builder.archive.tally import Tally
 from builder.patch import Patch
+from tests.encoders import COMMON, bounded, flushed, raw_zlib
 
 KIB = 1024
 
@@ -41,16 +39,7 @@ class Held:
         return self.content[offset : offset + size]
 
 
-def engines() -> dict[str, Engines]:
-    own = all_streams()[-1]
-    found = {"installed": installed()}
-    for library in libraries():
-        found[f"{library.name}, zlib deflates"] = Engines(own, library)
-        found[library.name] = replace(installed(), boundaries=library)
-    return found
-
-
-ENGINES = engines()
+ENGINES = bounded()
 
 
 def noise(size: int) -> bytes:
@@ -62,20 +51,6 @@ def code(size: int) -> bytes:
     fresh = noise(size // 2 + 100)
     parts = [fresh[at : at + 50] + fresh[at // 3 : at // 3 + 50] for at in range(0, size // 2, 50)]
     return b"".join(parts)[:size]
-
-
-def raw_zlib(data: bytes, level: int = 6, memory: int = 8, strategy: int = 0) -> bytes:
-    coder = zlib.compressobj(level, zlib.DEFLATED, -15, memory, strategy)
-    return coder.compress(data) + coder.flush()
-
-
-def flushed(data: bytes) -> bytes:
-    """Blocks with and without content, of every kind, between any two bits."""
-    coder, made = zlib.compressobj(6, zlib.DEFLATED, -15), b""
-    for number in range(0, len(data), 9_000):
-        flush = (zlib.Z_SYNC_FLUSH, zlib.Z_PARTIAL_FLUSH, zlib.Z_FULL_FLUSH)[number // 9_000 % 3]
-        made += coder.compress(data[number : number + 9_000]) + coder.flush(flush)
-    return made + coder.flush()
 
 
 def one_fixed_block(data: bytes) -> bytes:
@@ -90,20 +65,12 @@ def ours(data: bytes) -> bytes:
     return b"".join(deflate([data], level=6, threads=1, tally=Tally()))
 
 
-ENCODERS: dict[str, Callable[[bytes], bytes]] = {
-    "zlib 1": lambda data: raw_zlib(data, 1),
-    "zlib 6": raw_zlib,
-    "zlib 9": lambda data: raw_zlib(data, 9, 9),
-    "small blocks": lambda data: raw_zlib(data, 6, 2),
-    "stored": lambda data: raw_zlib(data, 0),
+ENCODERS: Mapping[str, Callable[[bytes], bytes]] = {
+    **COMMON,
     "fixed codes": lambda data: raw_zlib(data, 6, 4, zlib.Z_FIXED),
-    "no matches": lambda data: raw_zlib(data, 6, 8, zlib.Z_HUFFMAN_ONLY),
+    "small blocks": lambda data: raw_zlib(data, 6, 2),
     "one fixed block": one_fixed_block,
-    "flushed": flushed,
-    "zlib-ng 1": lambda data: zlib_ng.compress(data, 1, -15),
     "zlib-ng 9": lambda data: zlib_ng.compress(data, 9, -15),
-    "libdeflate 1": lambda data: bytes(libdeflate.deflate_compress(data, 1)),
-    "libdeflate 12": lambda data: bytes(libdeflate.deflate_compress(data, 12)),
     "ours": ours,
 }
 every_encoder = pytest.mark.parametrize("encode", ENCODERS.values(), ids=ENCODERS)

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builder.archive.metadata import Headers, dist_info_of, relabel
+from builder.archive.metadata import Headers, dist_info_of, new_metadata, relabel
 from builder.errors import BuilderError, UsageError
 
 METADATA = (
@@ -107,10 +108,39 @@ def test_headers_without_a_last_line_end_can_be_added_to() -> None:
 
 
 @pytest.mark.parametrize(
+    ("line", "count", "left"),
+    [(b"B: 1\n", 300_001, 300_001), (b" more\n", 1, 1), (b"A: 1\n", 300_001, 1)],
+    ids=["others", "more of one", "the same"],
+)
+def test_many_lines_cost_no_more_than_their_bytes(line: bytes, count: int, left: int) -> None:
+    content = b"A: 1\n" + line * 300_000
+    start = time.process_time()
+
+    headers = Headers.parse(content)
+    changed = headers.replace("A", ("1",))
+
+    assert time.process_time() - start < 5
+    assert (len(headers.lines), len(changed.lines)) == (count, left)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [b"numpy (>=1.20", b"a; " + b"(" * 20_000, b"a==" + b"1" * 5000],
+    ids=["old", "nested", "a large number"],
+)
+def test_a_requirement_that_nobody_can_read_is_none(said: bytes) -> None:
+    content = b"Requires-Dist: " + said + b"\n"
+
+    assert new_metadata(content, requires=["a==2"]) == content + b"Requires-Dist: a==2\n"
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({"version": "not a version"}, "`not a version` is no version"),
+        ({"version": "1" * 5000}, "is no version"),
         ({"requires": ["==3"]}, "`==3` is no requirement"),
+        ({"requires": ["a; " + "(" * 20_000]}, "is no requirement"),
     ],
 )
 def test_nonsense_is_refused(folder: Path, arguments: dict[str, str], message: str) -> None:

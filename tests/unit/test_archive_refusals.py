@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import time
+import tracemalloc
+
 import pytest
 
 from builder.archive.refusals import RULES, Limits, Member, refuse, strip_top
@@ -27,6 +30,7 @@ REFUSED = {
     "not UTF-8": ("name", [file("a\udcff")]),
     "long name": ("name", [file("a" * 256)]),
     "long path": ("name", [file("/".join(["a" * 200] * 21))]),
+    "deep path": ("name", [file("a/" * 3000 + "a")]),
     "device": ("special", [Member("null", "special")]),
     "password": ("encrypted", [Member("a", "file", encrypted=True)]),
     "twice": ("duplicate", [file("a"), file("./a")]),
@@ -44,6 +48,8 @@ REFUSED = {
     "link through a link": ("link", [link("d/up", ".."), link("e", "d/up/../x"), file("d/f")]),
     "link in circles": ("link", [link("a", "b"), link("b", "a")]),
     "link with a drive": ("link", [link("a", "C:/x")]),
+    "link to a long path": ("link", [link("a", "b/" * 3000)]),
+    "link over many steps": ("link", [link("a", "b/" * 1500), link("b", "./" * 2000)]),
     "hard link to nothing": ("link", [Member("a", "hardlink", target="b")]),
     "hard link out": ("link", [Member("a", "hardlink", target="../b")]),
     "hard link to later": ("link", [Member("a", "hardlink", target="b"), file("b")]),
@@ -85,6 +91,29 @@ ALLOWED = {
 @pytest.mark.parametrize("members", ALLOWED.values(), ids=ALLOWED.keys())
 def test_what_is_safe_is_allowed(members: list[Member]) -> None:
     assert refuse(members, 1, LIMITS) == ()
+
+
+DEEP = "a/" * 2000 + "x"
+COSTLY = {
+    "deep folders": [file(f"{number}/{DEEP}") for number in range(100)],
+    "deep folders of plain names": [file(f"{number}/{'a/' * 120}x") for number in range(4000)],
+    "deep links": [link(f"{number}", "a/" * 2000) for number in range(300)],
+    "links in many folders": [link(f"{n}/{'a/' * 1900}x", "y") for n in range(200)],
+    "links of many hops": [link("a", "./" * 2000), *(link(f"{n}", "a/" * 50) for n in range(300))],
+}
+
+
+@pytest.mark.parametrize("members", COSTLY.values(), ids=COSTLY)
+def test_judging_costs_no_more_than_the_names(members: list[Member]) -> None:
+    start = time.process_time()
+    refuse(members, 1 << 30, Limits())
+    assert time.process_time() - start < 5
+    tracemalloc.start()
+    try:
+        refuse(members[:40], 1 << 30, Limits())
+        assert tracemalloc.get_traced_memory()[1] < 48 << 20
+    finally:
+        tracemalloc.stop()
 
 
 STRIPPED = {

@@ -6,11 +6,13 @@ import io
 import lzma
 import stat
 import tarfile
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -66,6 +68,7 @@ FORMATS: dict[str, Callable[[], bytes]] = {
     "tar.gz": lambda: gzip.compress(tar_bytes()),
     "tar.bz2": lambda: bz2.compress(tar_bytes()),
     "tar.xz": lambda: lzma.compress(tar_bytes()),
+    "tar.zst": lambda: zstandard.ZstdCompressor().compress(tar_bytes()),
     "zip": zip_bytes,
 }
 
@@ -128,6 +131,7 @@ def zip_add(name: str, attributes: int = 0, flags: int = 0) -> bytes:
     return zip_bytes(change)
 
 
+WIDE = [{"id": lzma.FILTER_LZMA2, "preset": 0, "dict_size": 1 << 30}]
 REFUSED = {
     "tar up": ("traversal", lambda: add("pkg-1.0/../../x")),
     "tar absolute": ("absolute", lambda: add("/etc/passwd")),
@@ -146,6 +150,12 @@ REFUSED = {
     "no archive": ("damaged", lambda: b"hello" * 1000),
     "empty": ("damaged", lambda: b""),
     "tar cut short": ("damaged", lambda: tar_bytes()[:2000]),
+    "tar cut between two members": ("damaged", lambda: tar_bytes()[:2048]),
+    "tar with a damaged second header": (
+        "damaged",
+        lambda: tar_bytes().replace(b"bin/run", b"bin/rum", 1),
+    ),
+    "xz that wants 4 GiB of memory": ("damaged", lambda: lzma.compress(tar_bytes(), filters=WIDE)),
     "gzip cut short": ("damaged", lambda: gzip.compress(tar_bytes())[:100]),
     "gzip of nothing": ("damaged", lambda: gzip.compress(b"hello")),
     "xz damaged": (
@@ -206,8 +216,34 @@ def test_a_bomb_in_a_header_is_refused(tmp_path: Path) -> None:
     # A GNU long name "of 64 MiB": the standard library would read it whole.
     header = member("././@LongLink", tarfile.GNUTYPE_LONGNAME, size=64 << 20)
     data = header.tobuf(tarfile.GNU_FORMAT) + bytes(64 << 20)
-    with pytest.raises(UnpackError, match="at once"):
+    with pytest.raises(UnpackError, match="a header of 67108864 bytes"):
         unpack(write(tmp_path, gzip.compress(data)), tmp_path / "out")
+
+
+def test_headers_for_all_members_are_not_held_for_each(tmp_path: Path) -> None:
+    keys = {f"k{number}": "" for number in range(30_000)}
+    buffer = io.BytesIO()
+    with tarfile.open(
+        fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT, pax_headers=keys
+    ) as opened:
+        for number in range(40):
+            opened.addfile(member(f"{number}-{'a' * 120}"))
+    tracemalloc.start()
+    try:
+        unpack(write(tmp_path, buffer.getvalue()), tmp_path / "out")
+        assert tracemalloc.get_traced_memory()[1] < 16 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_link_of_a_zip_with_a_long_target_is_refused(tmp_path: Path) -> None:
+    def change(opened: zipfile.ZipFile) -> None:
+        info = zipfile.ZipInfo("pkg-1.0/link")
+        info.external_attr = (stat.S_IFLNK | 0o777) << 16
+        opened.writestr(info, "a/" * 4000)
+
+    with pytest.raises(UnpackError, match="has a target of 8000 bytes"):
+        unpack(write(tmp_path, zip_bytes(change)), tmp_path / "out")
 
 
 def test_a_zip_member_that_lies_about_its_size_is_refused(tmp_path: Path) -> None:

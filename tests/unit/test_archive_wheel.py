@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import stat
 import struct
+import tracemalloc
 import zipfile
 from contextlib import suppress
 from pathlib import Path
@@ -151,6 +152,11 @@ def test_names_that_differ_in_case_only_are_fine(tmp_path: Path) -> None:
         pytest.param({f"{INFO}/RECORD": None}, f"{INFO}/RECORD is missing", id="no RECORD"),
         pytest.param({f"{INFO}/RECORD": b"\xff"}, "RECORD is not UTF-8", id="RECORD bytes"),
         pytest.param(
+            {f"{INFO}/METADATA": bytes((16 << 20) + 1)},
+            "METADATA has 16777217 bytes, more than there can be",
+            id="large METADATA",
+        ),
+        pytest.param(
             {f"{INFO}/WHEEL": b"Wheel-Version: 2.0\n"}, "has Wheel-Version '2.0'", id="version"
         ),
     ],
@@ -193,6 +199,23 @@ def test_a_bomb_is_refused_before_anything_is_unpacked(tmp_path: Path) -> None:
     with pytest.raises(WheelError) as caught:
         read_wheel(path, limits=Limits(total=1 << 19))
     assert "bomb" in caught.value.faults[0]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [["a/" * 32_000 + "x"], [f"{n}/{'a/' * 120}x" for n in range(4000)]],
+    ids=["one", "all"],
+)
+def test_deep_folders_cost_no_more_than_their_names(tmp_path: Path, names: list[str]) -> None:
+    path = write(tmp_path, {**GOOD, **dict.fromkeys(names, b"")})
+
+    tracemalloc.start()
+    try:
+        with suppress(WheelError):
+            read_wheel(path)
+        assert tracemalloc.get_traced_memory()[1] < 128 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def with_central(path: Path, offset: int, value: bytes) -> Path:
@@ -243,6 +266,15 @@ def test_metadata_that_contradicts_the_file_name_is_told(tmp_path: Path) -> None
 
     assert verify_wheel(renamed) == (
         f"{INFO}/WHEEL: tags cp311-cp311-linux_x86_64 are not those of the file name",
+    )
+
+
+def test_a_version_that_nobody_can_read_is_told(tmp_path: Path) -> None:
+    version = b"1" * 5000
+    path = write(tmp_path, {**GOOD, f"{INFO}/METADATA": METADATA.replace(b"1.0+cu130", version)})
+
+    assert f"{INFO}/METADATA: the version {version.decode()!r} is not that of the file name" in (
+        verify_wheel(path)
     )
 
 

@@ -1,22 +1,19 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import mmap
 import struct
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 from builder.binary import BinaryError, Edit, plan, read
 from builder.binary.macho import signature_problems
+from tests.data import make_macho
 
-DATA = Path(__file__).parent.parent / "data"
-SOUND = DATA / "macho" / "sound"
+SOUND = Path(__file__).parent.parent / "data" / "macho" / "sound"
 SIGNED = (
     "arm64.dylib",
     "arm64-linker.dylib",
@@ -30,19 +27,6 @@ SIGNED = (
     "bundle.so",
 )
 EDIT = Edit(search=("@loader_path/elsewhere",))
-
-
-def _load_maker() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_macho_sign", DATA / "make_macho.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["make_macho_sign"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-MAKER = _load_maker()
 
 
 def _commands(image: bytes) -> Iterator[tuple[int, int]]:
@@ -148,8 +132,8 @@ def test_a_new_signature(name: str, identifier: bytes) -> None:
 
 
 def test_a_program_is_marked_as_one() -> None:
-    content = MAKER.assemble(
-        replace(MAKER.PLAIN, type=2, id="", interpreter="/usr/lib/dyld", signature="")
+    content = make_macho.assemble(
+        replace(make_macho.PLAIN, type=2, id="", interpreter="/usr/lib/dyld", signature="")
     )
     directory = _blobs(plan(content, EDIT).apply(content))[0]
     assert struct.unpack_from(">QQQ", directory, 64) == (0, 0x1000, 1)

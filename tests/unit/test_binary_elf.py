@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import importlib.util
 import os
 import struct
 import sys
@@ -9,7 +8,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -21,9 +19,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builder.binary import Binary, BinaryError, VersionNeed, defined, looks_like, read
+from tests.damage import with_bytes, with_words
+from tests.data import make_elf
 
-DATA = Path(__file__).parent.parent / "data"
-ELF = DATA / "elf"
+ELF = Path(__file__).parent.parent / "data" / "elf"
 SAMPLES = tuple(sorted(path for path in ELF.rglob("*") if path.is_file()))
 SOUND = tuple(path for path in SAMPLES if path.parent.name != "damaged")
 PYTHON = (
@@ -32,22 +31,9 @@ PYTHON = (
 )
 
 
-def _load_maker() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_elf", DATA / "make_elf.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["make_elf"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-MAKER = _load_maker()
-
-
 @pytest.mark.parametrize("folder", ["sound", "damaged"])
 def test_samples_are_what_the_script_makes(folder: str) -> None:
-    made = getattr(MAKER, folder)()
+    made = getattr(make_elf, folder)()
     assert {path.name: path.read_bytes() for path in (ELF / folder).iterdir()} == made
 
 
@@ -232,7 +218,9 @@ def test_every_damaged_sample_has_its_row() -> None:
 
 def test_names_that_all_overlap_are_refused_before_they_fill_the_memory() -> None:
     long = "n" * 40_000
-    plain = MAKER.assemble(replace(MAKER.PLAIN, undefined=((long, "", ""),) * 3000, hash="sysv"))
+    plain = make_elf.assemble(
+        replace(make_elf.PLAIN, undefined=((long, "", ""),) * 3000, hash="sysv")
+    )
     start = plain.index(struct.pack("<IBBH", plain.index(long.encode()), 0x12, 0, 0)[4:])
     table = bytearray(plain)
     first = struct.unpack_from("<I", plain, start - 4)[0]
@@ -245,9 +233,9 @@ def test_names_that_all_overlap_are_refused_before_they_fill_the_memory() -> Non
 def test_more_versions_than_there_are_numbers_for_are_refused() -> None:
     row = struct.pack("<IHHII", 0, 0, 2, 1, 16)
     needs = struct.pack("<HHIII", 1, 0xFFFF, 1, 16, 0) + row * 0x10000
-    tags = ((MAKER.VERNEED, 1 << 40), (MAKER.VERNEEDNUM, 1))
-    elf = MAKER.assemble(MAKER.Elf(needed=("x",), sections=((".needs", needs),), tags=tags))
-    place = struct.pack("<QQ", MAKER.VERNEED, MAKER.BASE + elf.index(needs))
+    tags = ((make_elf.VERNEED, 1 << 40), (make_elf.VERNEEDNUM, 1))
+    elf = make_elf.assemble(make_elf.Elf(needed=("x",), sections=((".needs", needs),), tags=tags))
+    place = struct.pack("<QQ", make_elf.VERNEED, make_elf.BASE + elf.index(needs))
     with pytest.raises(BinaryError, match=r"version needs at 0x.*: more than there can be"):
         read(elf.replace(struct.pack("<QQ", *tags[0]), place))
 
@@ -355,10 +343,7 @@ SMALL = tuple(path.read_bytes() for path in SOUND)
 def test_flipped_and_cut_files_raise_nothing_else(
     sample: bytes, changes: list[tuple[int, int]], end: int | None
 ) -> None:
-    content = bytearray(sample)
-    for place, value in changes:
-        content[place % len(content)] = value
-    _read_all(bytes(content[:end]))
+    _read_all(with_bytes(sample, changes)[:end])
 
 
 @given(
@@ -374,10 +359,7 @@ def test_flipped_and_cut_files_raise_nothing_else(
 def test_senseless_numbers_raise_nothing_else(
     sample: bytes, changes: list[tuple[int, int]]
 ) -> None:
-    content = bytearray(sample)
-    for place, value in changes:
-        struct.pack_into("<I", content, 4 * place % (len(content) - 4), value)
-    _read_all(bytes(content))
+    _read_all(with_words(sample, changes))
 
 
 def _read_all(content: bytes) -> None:

@@ -1,14 +1,10 @@
 from __future__ import annotations
 
-import importlib.util
 import io
 import struct
-import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -22,28 +18,15 @@ from hypothesis import strategies as st
 from builder.binary import Binary, BinaryError, Edit, defined, edited, plan, read
 from builder.binary.elf import padded
 from builder.patch import Patch
+from tests.damage import with_bytes, with_words
+from tests.data import make_elf
 
-DATA = Path(__file__).parent.parent / "data"
-
-
-def _load_maker() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_elf", DATA / "make_elf.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["make_elf"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-MAKER = _load_maker()
 LONG = "a-name-that-is-longer-than-any-hole"
 
 
 def elf(**differs: Any) -> bytes:
     """The plain library of the reader's tests with some differences."""
-    made: bytes = MAKER.assemble(replace(MAKER.PLAIN, **differs))
-    return made
+    return make_elf.assemble(replace(make_elf.PLAIN, **differs))
 
 
 def apply(old: bytes, edit: Edit) -> bytes:
@@ -256,7 +239,7 @@ SETTLED: Mapping[str, tuple[bytes, Edit]] = {
     "the same padded path": (elf(runpath=padded("/a")), Edit(search=("/a",))),
     "no path where none is": (elf(), Edit(search=())),
     "kind of a path that is not there": (elf(), Edit(search_kind="rpath")),
-    "static": (MAKER.assemble(MAKER.Elf(type=2, dynamic=False)), Edit(soname="x", search=())),
+    "static": (make_elf.assemble(make_elf.Elf(type=2, dynamic=False)), Edit(soname="x", search=())),
     "signature": (elf(), Edit(sign=True)),
 }
 
@@ -274,7 +257,7 @@ REFUSED: Mapping[str, tuple[bytes, Edit, str]] = {
     "zero": (elf(), Edit(soname="a\0b"), "a zero ends a text"),
     "surrogate": (elf(), Edit(soname="\udc80"), "cannot be written as UTF-8"),
     "static": (
-        MAKER.assemble(MAKER.Elf(type=2, dynamic=False)),
+        make_elf.assemble(make_elf.Elf(type=2, dynamic=False)),
         Edit(search=("/a",)),
         "has no dynamic section",
     ),
@@ -284,12 +267,12 @@ REFUSED: Mapping[str, tuple[bytes, Edit, str]] = {
         "both are asked for the version `V_1`",
     ),
     "no section headers": (
-        MAKER.without_sections(elf(hash="empty", defined=())),
+        make_elf.without_sections(elf(hash="empty", defined=())),
         Edit(soname=LONG),
         "nothing that tells how many symbols it has",
     ),
     "no section headers, but a count": (
-        MAKER.without_sections(elf(hash="sysv")),
+        make_elf.without_sections(elf(hash="sysv")),
         Edit(soname=LONG),
         "no section headers that tell what follows its program headers",
     ),
@@ -381,7 +364,7 @@ def test_the_old_string_table_is_cleared_unless_another_section_is_there() -> No
     old = elf(sections=((".other", b"something"),))
     assert b"libm.so.6" not in apply(old, Edit(soname=LONG))[: len(old)]
     place, start = old.index(b"something"), old.index(b"\0libm.so.6\0")
-    row, moved = (struct.pack("<QQ", MAKER.BASE + at, at) for at in (place, start))
+    row, moved = (struct.pack("<QQ", make_elf.BASE + at, at) for at in (place, start))
     assert b"libm.so.6" in apply(old.replace(row, moved), Edit(soname=LONG))[: len(old)]
 
 
@@ -465,10 +448,7 @@ def test_any_edits_one_after_another_are_made_or_refused(sample: bytes, chain: l
 def test_an_edit_of_a_damaged_file_is_made_or_refused(
     sample: bytes, edit: Edit, flips: list[tuple[int, int]], end: int | None
 ) -> None:
-    content = bytearray(sample)
-    for place, value in flips:
-        content[place % len(content)] = value
-    made_or_refused(bytes(content[:end]), edit)
+    made_or_refused(with_bytes(sample, flips)[:end], edit)
 
 
 @given(
@@ -486,10 +466,7 @@ def test_an_edit_of_a_damaged_file_is_made_or_refused(
 def test_an_edit_among_senseless_numbers_is_made_or_refused(
     sample: bytes, edit: Edit, numbers: list[tuple[int, int]]
 ) -> None:
-    content = bytearray(sample)
-    for place, value in numbers:
-        struct.pack_into("<I", content, 4 * place % (len(content) - 4), value)
-    made_or_refused(bytes(content), edit)
+    made_or_refused(with_words(sample, numbers), edit)
 
 
 def made_or_refused(content: bytes, edit: Edit) -> None:

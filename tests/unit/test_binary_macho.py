@@ -1,12 +1,9 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import io
-import sys
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 
 import lief
 import pytest
@@ -17,9 +14,10 @@ from macholib.MachO import MachO
 
 from builder.binary import Binary, BinaryError, defined, looks_like, read
 from builder.binary.macho import signature_problems
+from tests.damage import with_bytes
+from tests.data import make_macho
 
-DATA = Path(__file__).parent.parent / "data"
-MACHO = DATA / "macho"
+MACHO = Path(__file__).parent.parent / "data" / "macho"
 SOUND = tuple(sorted((MACHO / "sound").iterdir()))
 DAMAGED = tuple(sorted((MACHO / "damaged").iterdir()))
 IMAGES = tuple(path for path in SOUND if path.name != "archive.a")
@@ -34,22 +32,9 @@ def _name(path: Path) -> str:
     return path.name
 
 
-def _load_maker() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_macho", DATA / "make_macho.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["make_macho"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-MAKER = _load_maker()
-
-
 @pytest.mark.parametrize("folder", ["sound", "damaged"])
 def test_samples_are_what_the_script_makes(folder: str) -> None:
-    made = getattr(MAKER, folder)()
+    made = getattr(make_macho, folder)()
     assert {path.name: path.read_bytes() for path in (MACHO / folder).iterdir()} == made
 
 
@@ -192,13 +177,18 @@ def test_the_names_offered_to_others(name: str, names: tuple[str, ...]) -> None:
 
 def test_a_name_may_be_long() -> None:
     names = ("_short", "_" + "x" * 3000, "_" + "y" * 300)
-    assert defined(MAKER.assemble(replace(MAKER.PLAIN, defined=names, symbols=True))) == names
+    assert (
+        defined(make_macho.assemble(replace(make_macho.PLAIN, defined=names, symbols=True)))
+        == names
+    )
 
 
 def test_names_that_a_table_of_exports_nests() -> None:
     # A root without a name, `_a` that is itself exported, and `_ab`, `_ac` below it.
     tree = b"\0\1_a\0\6\2\0\1\2b\0\20c\0\24\2\0\1\0\2\0\1\0"
-    image = MAKER.assemble(replace(MAKER.PLAIN, symbols=False, exports=(("_" + "x" * 20, 0),)))
+    image = make_macho.assemble(
+        replace(make_macho.PLAIN, symbols=False, exports=(("_" + "x" * 20, 0),))
+    )
     place = image.index(b"\0\1_xxx")
     assert defined(image[:place] + tree + image[place + len(tree) :]) == ("_a", "_ab", "_ac")
 
@@ -310,7 +300,7 @@ def test_every_damaged_sample_is_in_the_table() -> None:
 @pytest.mark.parametrize("name", ["shared-names", "deep-exports"])
 def test_a_small_file_does_not_unfold_to_a_large_one(name: str) -> None:
     with pytest.raises(BinaryError, match=r"beyond reason|branches meet"):
-        defined(MAKER.unfolding()[name])
+        defined(make_macho.unfolding()[name])
 
 
 def test_a_mapped_file_and_bytes_say_the_same() -> None:
@@ -337,9 +327,7 @@ def test_a_java_class_is_no_file_for_many_machines() -> None:
 def test_any_damage_is_one_error(
     path: Path, changes: list[tuple[int, int]], base: int, size: int
 ) -> None:
-    content = bytearray(path.read_bytes())
-    for place, value in changes:
-        content[(base + place) % len(content)] = value
+    content = with_bytes(path.read_bytes(), changes, base)
     for call in (read, defined, lambda content: signature_problems(memoryview(content))):
         with contextlib.suppress(BinaryError):
-            call(bytes(content[: size or None]))
+            call(content[: size or None])

@@ -1,14 +1,11 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import io
 import struct
-import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import lief
@@ -21,9 +18,10 @@ from macholib.MachO import MachO
 from builder.binary import Binary, BinaryError, Edit, edited, plan, read
 from builder.binary.macho import signature_problems
 from builder.patch import Patch
+from tests.damage import with_bytes
+from tests.data import make_macho
 
-DATA = Path(__file__).parent.parent / "data"
-SOUND = DATA / "macho" / "sound"
+SOUND = Path(__file__).parent.parent / "data" / "macho" / "sound"
 FIXED = {
     *("archive.a", "object.o", "symbols.dSYM", "trailing.dylib"),
     *("no-room.dylib", "little-room.dylib", "used-room.dylib"),
@@ -40,20 +38,14 @@ def _name(path: Path) -> str:
     return path.name
 
 
-def _load_maker() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_macho_edit", DATA / "make_macho.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["make_macho_edit"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-MAKER = _load_maker()
 Z, SYSTEM = "@rpath/libz.1.dylib", "/usr/lib/libSystem.B.dylib"
 SYMBOLS = (SOUND / "x86_64.dylib").read_bytes().index(struct.pack("<II", 2, 24))
 LONG = "@loader_path/../pkg.dylibs/libz-0123456789abcdef.1.dylib"
+FULL = make_macho.assemble(replace(make_macho.PLAIN, signature="", text_end=0x1F00))
+FILLED = make_macho.fat(
+    (make_macho.ARM64, 0, FULL), (make_macho.X86_64, 3, make_macho.assemble(make_macho.INTEL))
+)
+"""Two images without a gap between them that a signature of the first would fit into."""
 
 
 def _edit(content: bytes, edit: Edit) -> bytes:
@@ -131,8 +123,8 @@ def test_a_renamed_library_stays_what_it_was(
 
 @pytest.mark.parametrize("undefined", [(), (("_printf", 1),), (("_anything", 0xFE), ("_x", 1))])
 def test_a_library_without_symbols_behind_it_can_go(undefined: tuple[tuple[str, int], ...]) -> None:
-    system = ((MAKER.LOAD, SYSTEM), (MAKER.LOAD, Z))
-    content = MAKER.assemble(replace(MAKER.PLAIN, libraries=system, undefined=undefined))
+    system = ((make_macho.LOAD, SYSTEM), (make_macho.LOAD, Z))
+    content = make_macho.assemble(replace(make_macho.PLAIN, libraries=system, undefined=undefined))
     if not undefined:
         with pytest.raises(BinaryError, match="symbols are bound to it"):
             plan(content, Edit(needed=((Z, ""),)))
@@ -320,23 +312,22 @@ def test_names_of_one_machine_only_change_there() -> None:
 def test_an_image_that_grows_moves_those_behind_it() -> None:
     path = SOUND / "universal2-unsigned-first.dylib"
     content = path.read_bytes()
-    filled = MAKER.fat(
-        (MAKER.ARM64, 0, MAKER.assemble(replace(MAKER.PLAIN, signature="", text_end=0x1F00))),
-        (MAKER.X86_64, 3, MAKER.assemble(MAKER.INTEL)),
-    )
-    stays, moves = _edit(content, Edit(search=())), _edit(filled, Edit(search=()))
+    stays, moves = _edit(content, Edit(search=())), _edit(FILLED, Edit(search=()))
     starts = [[row[2] for row in struct.iter_unpack(">IIIII", raw[8:48])] for raw in (stays, moves)]
     assert starts == [[0x1000, 0x3000], [0x1000, 0x4000]]
-    assert [row[2] for row in struct.iter_unpack(">IIIII", filled[8:48])] == [0x1000, 0x3000]
-    assert read(moves).slices[1] == replace(read(filled).slices[1], rpath=())
+    assert [row[2] for row in struct.iter_unpack(">IIIII", FILLED[8:48])] == [0x1000, 0x3000]
+    assert read(moves).slices[1] == replace(read(FILLED).slices[1], rpath=())
     assert read(moves).slices[0].signature == "adhoc"
 
 
 @pytest.mark.parametrize("wide", [False, True])
 def test_the_last_image_grows_at_the_end(wide: bool) -> None:
-    arm = MAKER.assemble(replace(MAKER.PLAIN, signature=""))
-    images = ((MAKER.X86_64, 3, MAKER.assemble(MAKER.INTEL)), (MAKER.ARM64, 0, arm))
-    content = MAKER.fat(*images, wide=wide)
+    arm = make_macho.assemble(replace(make_macho.PLAIN, signature=""))
+    images = (
+        (make_macho.X86_64, 3, make_macho.assemble(make_macho.INTEL)),
+        (make_macho.ARM64, 0, arm),
+    )
+    content = make_macho.fat(*images, wide=wide)
     new = _edit(content, Edit(soname="x"))
     assert len(content) < len(new) < len(content) + 512
     assert [one.signature for one in read(new).slices] == ["", "adhoc"]
@@ -345,12 +336,8 @@ def test_the_last_image_grows_at_the_end(wide: bool) -> None:
 def test_a_large_image_is_not_moved(monkeypatch: pytest.MonkeyPatch) -> None:
     # A limit of bytes held in memory: lowered, for a file beyond the real one would be slow to make.
     monkeypatch.setattr("builder.binary.macho.edit._MOST_MOVED", 1000)
-    filled = MAKER.fat(
-        (MAKER.ARM64, 0, MAKER.assemble(replace(MAKER.PLAIN, signature="", text_end=0x1F00))),
-        (MAKER.X86_64, 3, MAKER.assemble(MAKER.INTEL)),
-    )
     with pytest.raises(BinaryError, match="x86_64: has to move to make place"):
-        plan(filled, Edit(search=()))
+        plan(FILLED, Edit(search=()))
 
 
 NAMES = st.text(
@@ -392,10 +379,7 @@ def test_any_names_are_read_back(
 def test_a_damaged_file_is_refused_or_edited_as_asked(
     path: Path, edit: Edit, changes: list[tuple[int, int]], base: int
 ) -> None:
-    damaged = bytearray(path.read_bytes())
-    for place, value in changes:
-        damaged[(base + place) % len(damaged)] = value
-    content = bytes(damaged)
+    content = with_bytes(path.read_bytes(), changes, base)
     before: Binary
     with contextlib.suppress(BinaryError):
         before = read(content)

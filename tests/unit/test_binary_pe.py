@@ -1,13 +1,10 @@
 from __future__ import annotations
 
-import importlib.util
 import struct
-import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import lief
@@ -17,29 +14,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builder.binary import Binary, BinaryError, defined, pe, read
+from tests.damage import with_bytes, with_words
+from tests.data import make_pe
 
-DATA = Path(__file__).parent.parent / "data"
-PE = DATA / "pe"
+PE = Path(__file__).parent.parent / "data" / "pe"
 SOUND = tuple(sorted((PE / "sound").iterdir()))
 lief.logging.disable()
 
 
-def _load_maker() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_pe", DATA / "make_pe.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["make_pe"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-MAKER = _load_maker()
-
-
 @pytest.mark.parametrize("folder", ["sound", "damaged", "unlistable", "others"])
 def test_samples_are_what_the_script_makes(folder: str) -> None:
-    made = getattr(MAKER, folder)()
+    made = getattr(make_pe, folder)()
     assert {path.name: path.read_bytes() for path in (PE / folder).iterdir()} == made
 
 
@@ -106,7 +91,7 @@ def test_what_a_file_says(name: str, differs: Mapping[str, Any]) -> None:
 
 def test_only_files_of_64_bits_are_hybrid() -> None:
     content = bytearray((PE / "sound" / "load-flags-32.dll").read_bytes())
-    struct.pack_into("<H", content, MAKER.COFF, 0xAA64)
+    struct.pack_into("<H", content, make_pe.COFF, 0xAA64)
     assert "arm64x" not in read(bytes(content)).properties
 
 
@@ -245,7 +230,7 @@ def test_what_goes_with_a_library_is_named(name: str, reason: str) -> None:
 def test_tables_that_overlap_are_refused_before_they_cost_time(
     libraries: int, symbols: int, name: int, reason: str
 ) -> None:
-    content = MAKER.overlapping(libraries, symbols, name)
+    content = make_pe.overlapping(libraries, symbols, name)
     start = time.process_time()
     with pytest.raises(BinaryError, match=reason):
         read(content)
@@ -341,10 +326,7 @@ SMALL = tuple(path.read_bytes() for path in SOUND)
 def test_flipped_and_cut_files_raise_nothing_else(
     sample: bytes, changes: list[tuple[int, int]], end: int | None
 ) -> None:
-    content = bytearray(sample)
-    for place, value in changes:
-        content[place % len(content)] = value
-    _read_all(bytes(content[:end]))
+    _read_all(with_bytes(sample, changes)[:end])
 
 
 @given(
@@ -361,10 +343,7 @@ def test_flipped_and_cut_files_raise_nothing_else(
 def test_senseless_numbers_raise_nothing_else(
     sample: bytes, changes: list[tuple[int, int]]
 ) -> None:
-    content = bytearray(sample)
-    for place, value in changes:
-        struct.pack_into("<I", content, 4 * place % (len(content) - 4), value)
-    _read_all(bytes(content))
+    _read_all(with_words(sample, changes))
 
 
 def _read_all(content: bytes) -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from builder.binary import BinaryError, Edit, defined, edited, pe, plan, read
 from builder.patch import Patch
+from tests.damage import with_words
 
 SOUND = Path(__file__).parent.parent / "data" / "pe" / "sound"
 NAMES = tuple(sorted(path.name for path in SOUND.iterdir()))
@@ -431,10 +432,7 @@ def test_a_large_file_costs_what_changes(tmp_path: Path) -> None:
 def test_damaged_files_raise_nothing_else(
     name: str, changes: list[tuple[int, int]], end: int | None, edit: Edit
 ) -> None:
-    content = bytearray((SOUND / name).read_bytes())
-    for place, value in changes:
-        struct.pack_into("<I", content, 4 * place % (len(content) - 4), value)
-    old = bytes(content[:end])
+    old = with_words((SOUND / name).read_bytes(), changes)[:end]
     try:
         patch = plan(old, edit)
         starts = [0, *(start for piece in patch.pieces for start in (piece[0],))]

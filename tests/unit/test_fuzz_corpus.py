@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
+
+from tests.fuzz.targets import TARGETS
 
 FUZZ = Path(__file__).parent.parent / "fuzz"
 
 
-def _load() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("fuzz_targets", FUZZ / "targets.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["fuzz_targets"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-TARGETS = _load().TARGETS
 KEPT = sorted(path for path in (FUZZ / "corpus").rglob("*") if path.is_file())
 
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import importlib.util
 import itertools
 import json
 import os
@@ -12,7 +11,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
-from types import ModuleType
 from typing import Any, cast
 
 import pytest
@@ -33,26 +31,13 @@ from builder.errors import BuilderError
 from builder.plugins import Plugins
 from builder.process import Processes
 from builder.stage.tree import Tree, scan
+from tests.data import make_elf, make_macho, make_pe
 
-DATA = Path(__file__).parent.parent / "data"
-
-
-def _load(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"{name}_for_libtorch", DATA / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-ELF, MACHO, PE = _load("make_elf"), _load("make_macho"), _load("make_pe")
-DYLIB = MACHO.assemble(replace(MACHO.PLAIN, rpaths=("@loader_path",)))
+DYLIB = make_macho.assemble(replace(make_macho.PLAIN, rpaths=("@loader_path",)))
 
 
 def elf(*needed: str, **fields: Any) -> bytes:
-    return bytes(ELF.assemble(ELF.Elf(needed=(*needed, "libc.so.6"), room=4, **fields)))
+    return make_elf.assemble(make_elf.Elf(needed=(*needed, "libc.so.6"), room=4, **fields))
 
 
 def target(variant: str, platform: str = "linux_x86_64") -> Target:
@@ -361,7 +346,7 @@ def from_wheel(variant: str, platform: str, exclude: tuple[str, ...] = ()) -> Or
             DYLIB, "libdemo-macos-arm64-2.0.zip",
         ),
         (
-            "windows_x86_64", "win_amd64", "demo.dll", PE.sound()["amd64.dll"],
+            "windows_x86_64", "win_amd64", "demo.dll", make_pe.sound()["amd64.dll"],
             "libdemo-win-shared-with-deps-2.0.zip",
         ),
         (
@@ -393,7 +378,7 @@ def test_a_wheel_of_any_system_gives_its_cpp_part(
 
 
 def test_an_rpath_that_leads_to_the_build_machine_goes(tools: Tools, tmp_path: Path) -> None:
-    dylib = MACHO.sound()["arm64.dylib"]
+    dylib = make_macho.sound()["arm64.dylib"]
     given = wheel(
         tmp_path,
         {"demo/lib/libdemo.dylib": dylib, "demo/version.py": VERSION},
@@ -433,7 +418,7 @@ def test_what_a_repair_grafted_beside_the_package_goes_along(tools: Tools, tmp_p
 def test_copies_of_a_library_become_links_but_on_windows(tools: Tools, tmp_path: Path) -> None:
     twice = {f"demo/lib/libdemo.so{end}": elf(soname="libdemo.so.1") for end in ("", ".1", ".1.2")}
     given = wheel(tmp_path, {**twice, "demo/version.py": VERSION}, "linux_x86_64")
-    dlls = {f"demo/lib/{name}.dll": PE.sound()["amd64.dll"] for name in "ab"}
+    dlls = {f"demo/lib/{name}.dll": make_pe.sound()["amd64.dll"] for name in "ab"}
     for_windows = wheel(tmp_path, {**dlls, "demo/version.py": VERSION}, "win_amd64")
     out = tmp_path / "out"
 
@@ -444,7 +429,7 @@ def test_copies_of_a_library_become_links_but_on_windows(tools: Tools, tmp_path:
 
     found = members(unix.path)
     assert found["libdemo/lib/libdemo.so"] == found["libdemo/lib/libdemo.so.1"] == b"libdemo.so.1.2"
-    assert members(windows.path)["libdemo/lib/a.dll"] == PE.sound()["amd64.dll"]
+    assert members(windows.path)["libdemo/lib/a.dll"] == make_pe.sound()["amd64.dll"]
 
 
 @pytest.mark.parametrize(
