@@ -18,6 +18,8 @@ from builder.binary.model import (
     BinaryError,
     ByteOrder,
     Edit,
+    Flaw,
+    FlawKind,
     Format,
     Kind,
     Signature,
@@ -30,12 +32,15 @@ __all__ = [
     "BinaryError",
     "ByteOrder",
     "Edit",
+    "Flaw",
+    "FlawKind",
     "Format",
     "Kind",
     "Signature",
     "VersionNeed",
     "defined",
     "edited",
+    "flaws",
     "looks_like",
     "plan",
     "read",
@@ -66,6 +71,10 @@ class _Room(Protocol):
         """The bytes that change."""
         ...
 
+    def flaws(self, view: memoryview) -> tuple[Flaw, ...]:
+        """What is wrong with the bytes."""
+        ...
+
 
 def looks_like(head: bytes) -> Format | None:
     """The format that the first bytes of a file announce: four of them, or eight to know Java."""
@@ -93,6 +102,16 @@ def defined(source: Path | bytes | memoryview) -> tuple[str, ...]:
     Apart from `read`, because few ask and large libraries have hundreds of thousands. Same errors.
     """
     return _tell(source, lambda room, view: room.defined(view))
+
+
+def flaws(source: Path | bytes | memoryview) -> tuple[Flaw, ...]:
+    """What a loader would refuse or a careful packager would not ship, from the bytes alone.
+
+    Of an ELF file only headers and tables are looked at; signed Mach-O files, and PE files with a
+    checksum or a signature, are digested from front to end, in windows. A file that cannot be
+    `read` may have flaws that say why. Raises `BinaryError` when not even its headers can be read.
+    """
+    return _tell(source, lambda room, view: room.flaws(view))
 
 
 def plan(source: Path | bytes | memoryview, edit: Edit) -> Patch:

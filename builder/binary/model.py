@@ -12,6 +12,8 @@ __all__ = [
     "BinaryError",
     "ByteOrder",
     "Edit",
+    "Flaw",
+    "FlawKind",
     "Format",
     "Kind",
     "Signature",
@@ -23,6 +25,7 @@ Kind = Literal["shared", "executable", "object", "other"]
 Signature = Literal["", "adhoc", "identity"]
 """None, an ad-hoc one, or one of a developer (which an edit breaks)."""
 ByteOrder = Literal["little", "big"]
+FlawKind = Literal["layout", "pages", "relro", "signature", "checksum"]
 
 
 class BinaryError(BuilderError):
@@ -104,6 +107,20 @@ class Binary:
     def is_loaded(self) -> bool:
         """Whether a loader has to do with it, as with libraries and programs."""
         return self.kind in {"shared", "executable"}
+
+
+@dataclass(frozen=True, slots=True)
+class Flaw:
+    """One thing that is wrong with the bytes of a binary that can be read.
+
+    `layout`: what the loader maps does not add up. `pages`: machines with larger pages cannot load
+    it. `relro`: what was relocated stays writable. `signature`: it is not there, or for other
+    bytes. `checksum`: that in the header is stale. One that is not `fatal` is loaded by most.
+    """
+
+    kind: FlawKind
+    text: str
+    fatal: bool = True
 
 
 @dataclass(frozen=True, slots=True)

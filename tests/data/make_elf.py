@@ -505,6 +505,11 @@ COMPILED = {
         'int puts(const char *); int main(void) { return puts(""); }',
         ("gcc", "-O1", "-s", "-Wl,-z,noseparate-code,-z,norelro,--disable-new-dtags,-rpath,$ORIGIN", "-x", "c", "-"),
     ),
+    "hardened.so": (
+        "#include <math.h>\ndouble (*g)(double) = sin; __thread int n = 3; double f(double x) { n++; return g(x); }",
+        ("gcc", "-O1", "-shared", "-fPIC", "-s", "-nostartfiles", "-fcf-protection",
+         "-Wl,-soname,libhardened.so.1,-z,noseparate-code,-z,relro,-z,now", "-x", "c", "-", "-lm"),
+    ),
     "object.o": ("int answer = 42;", ("gcc", "-c", "-x", "c", "-")),
     "kernel.o": (
         "__global__ void add(float *p) { *p += 1; }",

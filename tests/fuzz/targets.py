@@ -14,7 +14,7 @@ from pathlib import Path
 from builder.archive.record import RecordError, parse
 from builder.archive.unpack import UnpackError, unpack
 from builder.archive.wheel import read_wheel, verify_wheel
-from builder.binary import BinaryError, Edit, defined, edited, plan, read
+from builder.binary import BinaryError, Edit, defined, edited, flaws, plan, read
 from builder.errors import BuilderError
 
 __all__ = ["TARGETS"]
@@ -31,9 +31,9 @@ _WHEEL = "fuzz-1.0-py3-none-any.whl"
 
 def binary(data: bytes) -> None:
     """Read whatever it is: ELF, Mach-O or PE."""
-    with suppress(BinaryError):
-        read(data)
-        defined(data)
+    for ask in (read, defined, flaws):
+        with suppress(BinaryError):
+            ask(data)
 
 
 def edit(data: bytes) -> None:

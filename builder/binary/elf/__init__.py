@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from builder.binary.elf.padding import padded
 from builder.binary.elf.reader import defined, read
-from builder.binary.model import Edit
+from builder.binary.model import Edit, Flaw
 from builder.patch import Patch
 
-__all__ = ["defined", "padded", "plan", "read"]
+__all__ = ["defined", "flaws", "padded", "plan", "read"]
+
+
+def flaws(view: memoryview) -> tuple[Flaw, ...]:
+    """What is wrong with the bytes. Raises `BinaryError` when the headers cannot be read."""
+    from builder.binary.elf import soundness  # noqa: PLC0415  # many only read: start-up counts
+
+    return soundness.flaws(view)
 
 
 def plan(view: memoryview, edit: Edit) -> Patch:

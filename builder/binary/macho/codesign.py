@@ -15,9 +15,17 @@ from typing import Final
 from builder.binary.macho.blobs import SHA256, Directory, Pages, Signed, encoded, signature_of
 from builder.binary.macho.header import headed, install_name
 from builder.binary.macho.image import CODE_SIGNATURE, LINKEDIT, LOADED, Slice, open_image
-from builder.binary.model import BinaryError
+from builder.binary.model import BinaryError, Flaw
 
-__all__ = ["Pieces", "differing", "renewed", "signature_problems", "updated", "wants_signature"]
+__all__ = [
+    "Pieces",
+    "differing",
+    "flaws",
+    "renewed",
+    "signature_problems",
+    "updated",
+    "wants_signature",
+]
 
 Pieces = tuple[tuple[int, bytes], ...]
 """Places in an image and the new bytes there."""
@@ -54,6 +62,25 @@ def signature_problems(view: memoryview) -> tuple[str, ...]:
         with image.naming(part):
             prefix = f"{part.machine}: " if image.row else ""
             found += (prefix + problem for problem in _problems(part))
+    return tuple(found)
+
+
+def flaws(view: memoryview) -> tuple[Flaw, ...]:
+    """What is wrong with the signatures, as `signature_problems` has it, damaged ones too.
+
+    Where nothing runs without a signature, a wrong one is fatal; Intel Macs start most programs all
+    the same. Raises `BinaryError` for a file that cannot be read.
+    """
+    image = open_image(view)
+    found: list[Flaw] = []
+    for part in image.slices:
+        prefix = f"{part.machine}: " if image.row else ""
+        try:
+            problems = tuple(_problems(part))
+        except BinaryError as error:
+            problems = (error.message,)
+        fatal = wants_signature(part)
+        found += (Flaw("signature", prefix + problem, fatal) for problem in problems)
     return tuple(found)
 
 

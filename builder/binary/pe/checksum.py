@@ -12,12 +12,13 @@ from typing import Final
 
 from builder.binary.pe.image import Image, open_image
 
-__all__ = ["CHECKSUM_FIELD", "checksum", "checksum_problems", "corrected"]
+__all__ = ["CHECKSUM_FIELD", "WINDOW", "checksum", "checksum_problems", "corrected", "forget"]
 
 CHECKSUM_FIELD: Final = 64
 """Where it is in the optional header."""
 _MODULUS: Final = 0xFFFF
-_WINDOW: Final = 1 << 20
+WINDOW: Final = 1 << 20
+"""Bytes that are looked at together; their pages are given back after."""
 
 
 def checksum(view: memoryview) -> int:
@@ -58,9 +59,9 @@ def _sum(image: Image) -> int:
     view = image.window.view
     own = image.optional + CHECKSUM_FIELD
     total = -_residue(view[own : own + 4], own)
-    for start in range(0, len(view), _WINDOW):
-        total += _residue(view[start : start + _WINDOW], start)
-        _forget(view, start)
+    for start in range(0, len(view), WINDOW):
+        total += _residue(view[start : start + WINDOW], start)
+        forget(view, start)
     return total
 
 
@@ -73,10 +74,10 @@ def _value(total: int, size: int) -> int:
     return ((total % _MODULUS or _MODULUS) + size) & 0xFFFFFFFF
 
 
-def _forget(view: memoryview, start: int) -> None:
+def forget(view: memoryview, start: int) -> None:
     """Take the window that was just read out of memory, where it comes back from a file."""
     whole = view.obj
     if isinstance(whole, mmap.mmap) and view.readonly and len(whole) == len(view):
         advise, drop = getattr(whole, "madvise", None), getattr(mmap, "MADV_DONTNEED", None)
         if advise is not None and drop is not None:
-            advise(drop, start, min(_WINDOW, len(view) - start))
+            advise(drop, start, min(WINDOW, len(view) - start))
