@@ -32,7 +32,7 @@ from builder.archive.tar_source import open_source
 from builder.archive.wheel_rules import member_of
 from builder.archive.workers import on_each
 from builder.archive.zip_read import Entry, Zip, ZipError
-from builder.binary import Binary, BinaryError, looks_like, read
+from builder.binary import Binary, BinaryError, Flaw, flaws, looks_like, read
 from builder.errors import BuilderError
 from builder.relink.dll_folders import Registered, registered_folders
 from builder.relink.facts import followed
@@ -85,6 +85,9 @@ class _Raw(Protocol):
     def read(self, offset: int, size: int, /) -> bytes: ...
 
 
+_Source = Callable[[], Path | memoryview]
+
+
 @dataclass(slots=True)
 class _Found:
     """What was read so far; threads only append."""
@@ -95,8 +98,8 @@ class _Found:
     damaged: list[str] = field(default_factory=list)
     texts: dict[str, str] = field(default_factory=dict)
 
-    def note(self, name: str, installed: str, raw: _Raw, parse: Callable[[], Binary]) -> None:
-        """One file. `parse` reads it as a binary when it begins like one."""
+    def note(self, name: str, installed: str, raw: _Raw, source: _Source) -> None:
+        """One file. `source` is what is read as a binary when it begins like one."""
         digest = sha256()
 
         def windows() -> Iterator[bytes]:
@@ -109,16 +112,13 @@ class _Found:
         traces = self.scan(passing)
         for _ in passing:
             pass
-        binary = None
+        binary, wrong = None, tuple[Flaw, ...]()
         if looks_like(raw.read(0, _HEAD)):
-            try:
-                binary = parse()
-            except BinaryError as error:
-                self.damaged.append(f"{name}: {error.message}")
+            binary, wrong = self._parsed(name, source())
         else:
             traces += self._words(name, raw)
         row = encode_digest(digest.digest())
-        self.members.append(Member(name, installed, raw.size, row, binary, traces))
+        self.members.append(Member(name, installed, raw.size, row, binary, traces, flaws=wrong))
 
     def content(self, claimed: tuple[str, ...] = ()) -> Content:
         """All of it, sorted by name: threads finish in any order."""
@@ -129,6 +129,20 @@ class _Found:
             MappingProxyType(dict(sorted(self.texts.items()))),
             claimed,
         )
+
+    def _parsed(
+        self, name: str, source: Path | memoryview
+    ) -> tuple[Binary | None, tuple[Flaw, ...]]:
+        """What is in a binary and what is wrong with it; of a damaged one, what is fatal."""
+        try:
+            binary = read(source)
+        except BinaryError as error:
+            self.damaged.append(f"{name}: {error.message}")
+            try:
+                return None, tuple(flaw for flaw in flaws(source) if flaw.fatal)
+            except BinaryError:
+                return None, ()
+        return binary, flaws(source)
 
     def _words(self, name: str, raw: _Raw) -> tuple[Trace, ...]:
         """The secrets in a text; its words are kept when it is metadata."""
@@ -237,7 +251,7 @@ def _members(archive: Zip, found: _Found, reading: Reading, place: Callable[[str
     def look(entry: Entry) -> None:
         try:
             with _unpacked(archive, entry, reading) as raw:
-                found.note(entry.name, place(entry.name), raw, lambda: read(raw.view))
+                found.note(entry.name, place(entry.name), raw, lambda: raw.view)
         except ZipError as error:
             found.faults.append(f"{entry.name}: {error.fault}")
 
@@ -274,13 +288,13 @@ def _stream(
 def _streamed(member: Listed, stream: Stream, found: _Found, reading: Reading) -> None:
     if stream.left < _BIG:
         held = Held(stream.read(stream.left))
-        found.note(member.path, member.path, held, lambda: read(held.view))
+        found.note(member.path, member.path, held, lambda: held.view)
         return
     spooled = Spooled(reading.folder)
     try:
         while chunk := stream.read(_CHUNK):
             spooled.append(chunk)
-        found.note(member.path, member.path, spooled, lambda: read(spooled.view))
+        found.note(member.path, member.path, spooled, lambda: spooled.view)
     finally:
         spooled.close()
 
@@ -343,7 +357,7 @@ def _on_disk(path: Path, name: str, found: _Found) -> None:
         return
     try:
         raw = _File(file, os.fstat(file.descriptor).st_size)
-        found.note(name, name, raw, lambda: read(path))
+        found.note(name, name, raw, lambda: path)
     finally:
         file.close()
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
-from builder.binary import Binary
+from builder.binary import Binary, Flaw
 from builder.config.recipe import Bundle, Checks
 from builder.process import Processes
 from builder.relink.dll_folders import Registered
@@ -52,7 +52,8 @@ class Member:
 
     `installed` is where it ends up below a prefix (`lib/python3/site-packages/...`). `digest` is
     the sha256 as RECORD spells it (`sha256=...`). `link` is the path that a symbolic link leads to
-    in the end, as a name of this artifact.
+    in the end, as a name of this artifact. `flaws` are of a binary; one that cannot be read may have
+    some, too.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Member:
     binary: Binary | None = None
     traces: tuple[Trace, ...] = ()
     link: str = ""
+    flaws: tuple[Flaw, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

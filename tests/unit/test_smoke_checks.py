@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from builder.archive.record import encode_digest
-from builder.binary import Binary, VersionNeed
+from builder.binary import Binary, Flaw, FlawKind, VersionNeed
 from builder.config.recipe import Bundle, Checks, Sibling, Waiver
 from smoke.checks import CATALOGUE
 from smoke.checks.contents import family
@@ -61,13 +61,20 @@ def content(
     traces: tuple[Trace, ...] = (),
     record: str | None = None,
     installed: Mapping[str, str] | None = None,
+    flaws: tuple[Flaw, ...] = (),
 ) -> Content:
     """A content whose RECORD is right, unless one is given."""
     names = [*(binaries or {}), *files, *texts]
     places = installed or {}
     members = tuple(
         Member(
-            name, places.get(name, f"{SITE}/{name}"), 1, DIGEST, (binaries or {}).get(name), traces
+            name,
+            places.get(name, f"{SITE}/{name}"),
+            1,
+            DIGEST,
+            (binaries or {}).get(name),
+            traces,
+            flaws=flaws if name in (binaries or {}) else (),
         )
         for name in names
     )
@@ -108,13 +115,21 @@ SOUND = content(
     },
     files=("tiny/__init__.py",),
 )  # fmt: skip
+ELSEWHERE = {
+    "binary.signature": "there is no Mach-O or PE file in it",
+    "binary.checksum": "there is no PE file in it",
+    "binary.slices": "there is no file for several machines in it",
+}
+"""The checks for files that Linux does not have, and what they say to its wheels."""
 
 
 def test_a_sound_wheel_passes_every_check() -> None:
     found = statuses(SOUND, expectations=KNOWN)
 
     assert {id_: status for id_, (status, _) in found.items()} == {
-        check.id: "pass" for check in CATALOGUE if check.needs == "artifact"
+        check.id: "skip" if check.id in ELSEWHERE else "pass"
+        for check in CATALOGUE
+        if check.needs == "artifact"
     }
 
 
@@ -130,6 +145,20 @@ def _texts(metadata: str = "", wheel: str = "") -> Content:
             wheel_path: wheel or TEXTS[wheel_path],
         }
     )
+
+
+def _flawed(kind: FlawKind, text: str, *, fatal: bool = False) -> Content:
+    return content({EXTENSION: binary()}, flaws=(Flaw(kind, text, fatal),))
+
+
+def _universal(**differs: str | tuple[str, ...]) -> Content:
+    parts = tuple(
+        Binary("macho", machine, 64, "little", "shared", needed=("@rpath/libz.dylib",))
+        for machine in ("arm64", "x86_64")
+    )
+    first = replace(parts[0], **differs)  # type: ignore[arg-type]  # the rows below are right
+    whole = replace(parts[0], machine="universal2", slices=(first, parts[1]))
+    return content({"tiny/_x.cpython-311-darwin.so": whole})
 
 
 def _needs(version: str, *symbols: str, library: str = "libc.so.6") -> Content:
@@ -189,6 +218,14 @@ FAILURES = {
         (_needs("GLIBC_PRIVATE", "x"), "GLIBC_PRIVATE"),
         (_needs("GLIBC_ABI_DT_RELR"), "GLIBC_ABI_DT_RELR"),
     ),
+    "binary.layout": ((_flawed("layout", "load 1: is bad", fatal=True), f"{EXTENSION}: load 1: is"),),
+    "binary.signature": (
+        (_flawed("signature", "has no signature", fatal=True), f"{EXTENSION}: has no signature"),
+    ),
+    "binary.slices": (
+        (_universal(kind="executable"), "x86_64 is of kind shared, arm64 executable"),
+        (_universal(soname="a.dylib"), "x86_64 is called ``, arm64 `a.dylib`"),
+    ),
     "binary.execstack": ((_one(EXTENSION, binary(stack=True)), "executable stack"),),
     "binary.textrel": ((_one(EXTENSION, binary(textrel=True)), "TEXTREL"),),
     "leak.paths": (
@@ -204,6 +241,11 @@ FAILURES = {
         (_one(EXTENSION, binary(cuda=("sm_80",))), "lacks device code for compute_80"),
         (content(), "has no device code, wanted compute_80, sm_80"),
     ),
+    "cuda.driver": (
+        (_one(EXTENSION, binary(runpath=("$ORIGIN/lib/stubs",))), "is a folder of stubs"),
+        (_one("tiny.libs/libcuda-0123abcd.so.1", binary()), "is a library of the driver"),
+        (_one("tiny/nvcuda.dll", binary()), "is a library of the driver"),
+    ),
 }  # fmt: skip
 WARNINGS = {
     "archive.readable": (
@@ -214,6 +256,26 @@ WARNINGS = {
             content({EXTENSION: binary(), "tiny/device.so": binary(machine="aarch64")}),
             "tiny/device.so: is for aarch64",
         ),
+    ),
+    "binary.pages": ((_flawed("pages", "is aligned to 4 KiB"), "is aligned to 4 KiB"),),
+    "binary.relro": ((_flawed("relro", "has no RELRO"), "has no RELRO"),),
+    "binary.signature": ((_flawed("signature", "is for others"), f"{EXTENSION}: is for others"),),
+    "binary.checksum": ((_flawed("checksum", "is stale"), f"{EXTENSION}: is stale"),),
+    "binary.slices": (
+        (
+            _universal(needed=("@rpath/libz.dylib", "@rpath/liby.dylib")),
+            "only one of arm64 and x86_64 needs @rpath/liby.dylib",
+        ),
+    ),
+    "cuda.ptx": (
+        (_one(EXTENSION, binary(cuda=("sm_80",))), "up to sm_80 and has no PTX"),
+        (
+            _one(EXTENSION, binary(cuda=("sm_80", "compute_80", "sm_90a", "compute_90a"))),
+            "up to sm_90 and its newest PTX is compute_80",
+        ),
+    ),
+    "cuda.driver": (
+        (_one(EXTENSION, binary(("libcuda.so.1",))), "does not load where there is no driver"),
     ),
     "binary.readable": ((Content((), damaged=("a.so: cut off",)), "a.so: cut off"),),
     "link.search": (
@@ -314,6 +376,28 @@ def test_declared_libraries_are_not_missing() -> None:
     assert result["link.search"] == ("pass", ())
 
 
+@pytest.mark.parametrize(
+    "codes",
+    [
+        ("sm_80", "compute_80"),
+        ("sm_80", "sm_90a", "compute_90"),
+        ("sm_80", "compute_90"),
+        ("lto_80",),
+    ],
+)
+def test_ptx_of_the_newest_architecture_is_enough(codes: tuple[str, ...]) -> None:
+    assert statuses(_one(EXTENSION, binary(cuda=codes)))["cuda.ptx"][0] == "pass"
+
+
+def test_a_driver_that_is_excluded_or_comes_late_is_no_matter() -> None:
+    late = replace(binary(("nvcuda.dll",)), delayed=("nvcuda.dll",))
+    excluded = Expectations(bundle=Bundle(exclude=("libcuda.so.*",)))
+
+    assert statuses(_one(EXTENSION, late))["cuda.driver"][0] == "pass"
+    found = statuses(_one(EXTENSION, binary(("libcuda.so.1",))), expectations=excluded)
+    assert found["cuda.driver"][0] == "pass"
+
+
 def test_a_folder_may_search_itself_and_nothing_else() -> None:
     places = {"lib/a.so": "lib/a.so", "bin/a": "bin/a"}
     inside = content(
@@ -394,9 +478,15 @@ def test_nothing_to_look_at_is_skipped_with_a_reason() -> None:
         "link.needed": "there is no binary in it",
         "link.search": "there is no binary in it that has search paths",
         "link.baseline": "the wheel claims no platform that promises anything",
+        **ELSEWHERE,
+        "binary.layout": "there is no ELF file in it",
+        "binary.pages": "there is no ELF file in it",
+        "binary.relro": "there is no ELF file in it",
         "binary.execstack": "there is no binary in it",
         "binary.textrel": "there is no binary in it",
         "leak.paths": "the folders of the build are not known here",
         "duplicate.runtime": "there is no binary in it",
         "cuda.architectures": "no CUDA architectures were asked for",
+        "cuda.ptx": "there is no device code in it",
+        "cuda.driver": "there is no binary in it",
     }
