@@ -61,7 +61,12 @@ def _ptx(subject: Subject) -> Outcome | Skip:
     holders = _holders(subject)
     if not holders:
         return Skip("there is no device code in it")
-    codes = {code for _, codes in holders for code in codes}
+    texts = ((name, _without_ptx(codes)) for name, codes in holders)
+    return Outcome(tuple(f"{name}: {text}" for name, text in texts if text))
+
+
+def _without_ptx(codes: tuple[str, ...]) -> str:
+    """What GPUs that come later than all machine code of a file have to do without, or nothing."""
     newest = {"sm": 0, "compute": 0}
     for code in codes:
         # PTX with a letter (`compute_90a`) runs on the GPUs it names and on no newer ones.
@@ -69,10 +74,9 @@ def _ptx(subject: Subject) -> Outcome | Skip:
         if match:
             newest[match[1]] = max(newest[match[1]], int(match[2]))
     if newest["compute"] >= newest["sm"]:
-        return Outcome()
+        return ""
     ptx = f"its newest PTX is compute_{newest['compute']}" if newest["compute"] else "has no PTX"
-    text = f"has machine code up to sm_{newest['sm']} and {ptx}, for GPUs that come later"
-    return Outcome((f"{holders[0][0]}: {text}",))
+    return f"has machine code up to sm_{newest['sm']} and {ptx}, for GPUs that come later"
 
 
 def _driver(subject: Subject) -> Outcome | Skip:
@@ -115,7 +119,7 @@ CHECKS = (
     ),
     Check(
         "cuda.ptx",
-        "The newest architecture is there as PTX too, which the driver compiles for later GPUs.",
+        "The newest architecture of each file is there as PTX too, which later GPUs can run.",
         ARTIFACTS,
         "artifact",
         "write the last entry of the list without `-real`: `80-real;90`",
