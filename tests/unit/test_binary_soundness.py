@@ -180,7 +180,17 @@ WRONG_ELF: dict[str, tuple[bytes, FlawKind, str]] = {
 }
 
 
-@pytest.mark.parametrize("content", [HARDENED, _for_aarch64(0x10000)], ids=["x86_64", "aarch64"])
+def _as_lld_writes_it() -> bytes:
+    """RELRO to the end of a page, with zeros that are in memory only."""
+    relro = _patched(HARDENED, _segment(HARDENED, RELRO) + SIZE, "QQ", 0x800, 0x800)
+    return _patched(relro, _segment(HARDENED, LOAD, 1) + MEMORY, "Q", 0x800)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [HARDENED, _for_aarch64(0x10000), _as_lld_writes_it()],
+    ids=["x86_64", "aarch64", "lld"],
+)
 def test_a_sound_file_has_no_flaws(content: bytes) -> None:
     assert flaws(content) == ()
 

@@ -143,7 +143,8 @@ def _mapped(image: Image) -> Iterator[str]:
         what = _MAPPED.get(segment.type)
         if what is None or not segment.size:
             continue
-        load = _holding(image, segment.address, segment.size)
+        # lld counts the zeros at the end of RELRO as if they were in the file.
+        load = _holding(image, segment.address, segment.size, zeros=segment.type == _RELRO)
         if load is None:
             yield f"{what} at address {segment.address:#x} is in nothing that is loaded"
         elif segment.type in _PLACED and (
@@ -214,11 +215,11 @@ def _pages(image: Image) -> Iterator[str]:
         )
 
 
-def _holding(image: Image, address: int, size: int) -> Segment | None:
-    """The load that brings some bytes of the file into memory."""
+def _holding(image: Image, address: int, size: int, *, zeros: bool = False) -> Segment | None:
+    """The load that brings some bytes of the file into memory, or `zeros` behind them too."""
     for load in image.segments:
-        start = load.address
-        if load.type == LOAD and start <= address and address + size <= start + load.size:
+        start, extent = load.address, load.memory if zeros else load.size
+        if load.type == LOAD and start <= address and address + size <= start + extent:
             return load
     return None
 
