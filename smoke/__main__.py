@@ -17,10 +17,13 @@ from builder.process import Processes
 from smoke.catalogue import Check, choose, listing, reference
 from smoke.checks import CATALOGUE
 from smoke.junit import to_junit
+from smoke.previous import read_release
 from smoke.probing import open_environment
 from smoke.report import Report, document, merged, to_lines
 from smoke.runner import Request, check_artifact, check_environment, subject_of
 from smoke.sarif import to_sarif
+from smoke.subject import Expectations, Subject
+from smoke.together import check_together
 
 __all__ = ["main"]
 
@@ -39,7 +42,14 @@ def main(argv: Sequence[str], search_path: str) -> int:
                 "nothing to check", hint="give a package, a library, a folder or an environment"
             )
         path = tuple(Path(folder) for folder in search_path.split(os.pathsep) if folder)
-        reports = [_check(Path(file), options, checks, path, processes) for file in options.subject]
+        before = read_release(options.expect) if options.expect else None
+        known = Expectations(previous=before)
+        done = [
+            _check(Path(file), options, known, checks, path, processes) for file in options.subject
+        ]
+        reports = [report for _, report in done]
+        if (whole := check_together([subject for subject, _ in done], checks)) is not None:
+            reports.append(whole)
     except KeyboardInterrupt:
         processes.stop()
         return 130
@@ -62,20 +72,21 @@ def main(argv: Sequence[str], search_path: str) -> int:
 def _check(
     file: Path,
     options: argparse.Namespace,
+    known: Expectations,
     checks: tuple[Check, ...],
     path: tuple[Path, ...],
     processes: Processes,
-) -> Report:
+) -> tuple[Subject, Report]:
     wanted = Checks(imports=tuple(options.imports), timeout=options.timeout)
-    subject = subject_of(Request(file.absolute(), wanted))
+    subject = subject_of(Request(file.absolute(), wanted, known))
     report = check_artifact(subject, checks)
     python = _python(options.python or (file if subject.kind == "environment" else None))
     if python is None:
-        return report
+        return subject, report
     with tempfile.TemporaryDirectory(prefix="smoke-") as scratch:
         installed = open_environment(python, path, Path(scratch), processes)
         probed = check_environment(replace(subject, installed=installed), checks)
-    return merged(report, probed)
+    return subject, merged(report, probed)
 
 
 def _python(environment: Path | None) -> Path | None:
@@ -111,6 +122,9 @@ def _parser() -> argparse.ArgumentParser:
         "subject", nargs="*", help="a wheel, conda package, archive, library, folder or environment"
     )
     parser.add_argument("--python", type=Path, metavar="ENV", help="an environment to probe, ready")
+    parser.add_argument(
+        "--expect", type=Path, metavar="FILE", help="the release before, to compare with"
+    )
     parser.add_argument("--import", dest="imports", action="append", default=[], metavar="MODULE")
     parser.add_argument("--select", action="append", default=[], metavar="GLOB")
     parser.add_argument("--skip", action="append", default=[], metavar="GLOB")

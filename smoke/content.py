@@ -52,10 +52,11 @@ _LONGEST_TEXT: Final = 64 << 20
 _LONGEST_TARGET: Final = 4096
 _MOST_THREADS: Final = 8
 _TEXTS: Final = re.compile(
-    r"[^/]+\.dist-info/(METADATA|WHEEL|RECORD|entry_points\.txt|sboms/.+\.json)"
+    r"[^/]+\.dist-info/(METADATA|WHEEL|RECORD|entry_points\.txt|sboms/.+\.json|licenses/.+"
+    r"|(?:LICEN[CS]E|COPYING|NOTICE|AUTHORS)[^/]*)"
     r"|info/(index|about|paths|run_exports)\.json|info/recipe/.+\.yaml"
     r"|(.+/)?build-[a-z-]+(\.json)?"
-    r"|.+\.(cmake|pc)"
+    r"|.+\.(cmake|pc)|(.+/)?[^/]+-config"
 )
 _DATA: Final = re.compile(r"[^/]+\.data/(purelib|platlib|scripts|data|headers)/(.+)")
 _SCHEMES: Final = {

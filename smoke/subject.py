@@ -24,6 +24,7 @@ __all__ = [
     "Installed",
     "Kind",
     "Member",
+    "Release",
     "Subject",
     "Trace",
     "content_of",
@@ -144,24 +145,48 @@ class Core:
 
 
 @dataclass(frozen=True, slots=True)
+class Release:
+    """What users have of one release, by names that stay the same in the next one.
+
+    `files` are sizes by path (None for a link), `offered` the symbols of each library, or only
+    their number when a list of contents told it. `outside` are the libraries that are needed and
+    not inside, `host` those that a list of contents expects; None when nothing tells.
+    """
+
+    name: str
+    files: Mapping[str, int | None]
+    offered: Mapping[str, frozenset[str] | int]
+    outside: frozenset[str] | None = None
+    host: frozenset[str] | None = None
+
+    @property
+    def size(self) -> int:
+        """All files together, unpacked."""
+        return sum(size for size in self.files.values() if size is not None)
+
+
+@dataclass(frozen=True, slots=True)
 class Expectations:
     """What the caller knows and the bytes do not say.
 
     `build_paths` are folders that may not be named in the bytes. `architectures` are CUDA
-    architectures as CMake spells them. `today` decides on waivers.
+    architectures as CMake spells them. `today` decides on waivers. `previous` is the release to
+    compare with.
     """
 
     bundle: Bundle = field(default_factory=Bundle)
     build_paths: tuple[str, ...] = ()
     architectures: tuple[str, ...] = ()
     today: date = field(default_factory=lambda: datetime.now(tz=UTC).date())
+    previous: Release | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
     """One thing under test. Absent parts are None; the checks that need them do not run.
 
-    `checks` is what the recipe asks for; words of its commands have no placeholders left.
+    `checks` is what the recipe asks for; words of its commands have no placeholders left. `beside`
+    are the other wheels of one call, for the checks that look at all of them.
     """
 
     path: Path
@@ -171,6 +196,7 @@ class Subject:
     core: Core | None = None
     checks: Checks = field(default_factory=Checks)
     expectations: Expectations = field(default_factory=Expectations)
+    beside: tuple[Subject, ...] = ()
 
 
 def content_of(subject: Subject) -> Content:

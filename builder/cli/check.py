@@ -74,7 +74,7 @@ __all__ = ["command"]
 @click.option(
     "--expect",
     type=click.Path(path_type=Path),
-    help="Compare C++ archives with this older one, or its `.content.json`, and do nothing else.",
+    help="Compare with this older release: a package, or the `.content.json` of an archive.",
 )
 @click.option(
     "--list", "listed", is_flag=True, help="List the checks and what to do when one fails."

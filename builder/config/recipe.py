@@ -21,12 +21,14 @@ __all__ = [
     "Consumer",
     "CoreStage",
     "CppArchive",
+    "CxxAbi",
     "Folder",
     "GitRevision",
     "IndexSdist",
     "PythonStage",
     "Recipe",
     "Sibling",
+    "Sizes",
     "Source",
     "VersionRule",
     "Waiver",
@@ -213,12 +215,44 @@ class Waiver:
 
 
 @dataclass(frozen=True, slots=True)
+class CxxAbi:
+    """The layout of `std::string` and `std::list` that a package promises to its users.
+
+    `cxx11` is the one of GCC 5 and later. It is proven with symbols of the `namespaces` (all when
+    empty) that the `libraries` (globs over file names) offer: at least `at_least` speak of the
+    promised layout, and none of the other one.
+    """
+
+    cxx11: bool = True
+    namespaces: tuple[str, ...] = ()
+    libraries: tuple[str, ...] = ("*",)
+    at_least: int = 1
+
+
+def _no_budget() -> Mapping[str, int]:
+    return MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How big a package may be: `budget` in bytes by globs over names of files.
+
+    `growth` is how many percent it may be bigger than the one before, unpacked.
+    """
+
+    budget: Mapping[str, int] = field(default_factory=_no_budget)
+    growth: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Checks:
     """What proves a package: imports, commands in the clean environment, a C++ consumer.
 
     Words of `commands` may hold `{python}` and `{recipe}`. `timeout` is in seconds, per command.
     `severity` maps globs over the ids of checks to what their problems are. `plugin` is a Python
     file with more checks, relative to the recipe's folder.
+    `forbidden_libraries` are globs over names that no binary may need, `forbidden_symbols` over
+    names (as they are in the file, mangled) that no library may offer.
     """
 
     imports: tuple[str, ...] = ()
@@ -232,6 +266,10 @@ class Checks:
     )
     waivers: tuple[Waiver, ...] = ()
     plugin: str = ""
+    forbidden_libraries: tuple[str, ...] = ()
+    forbidden_symbols: tuple[str, ...] = ()
+    abi: CxxAbi | None = None
+    size: Sizes = field(default_factory=Sizes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,9 +19,11 @@ from builder.config.recipe import (
     Consumer,
     CoreStage,
     CppArchive,
+    CxxAbi,
     PythonStage,
     Recipe,
     Sibling,
+    Sizes,
     VersionRule,
     Waiver,
 )
@@ -153,6 +155,10 @@ def _checks(table: Table, base: Checks) -> Checks:
         if "waiver" in table
         else base.waivers,
         plugin=_text(table, "plugin", base.plugin),
+        forbidden_libraries=_texts(table, "forbidden-libraries", base.forbidden_libraries),
+        forbidden_symbols=_texts(table, "forbidden-symbols", base.forbidden_symbols),
+        abi=_abi(_table(table, "abi"), base.abi or CxxAbi()) if "abi" in table else base.abi,
+        size=_sizes(_table(table, "size"), base.size),
     )
 
 
@@ -163,6 +169,24 @@ def _waiver(table: Table) -> Waiver:
         match=_text(table, "match", "*"),
         reason=_text(table, "reason", ""),
         until=until if isinstance(until, date) else date.fromisoformat(str(until)),
+    )
+
+
+def _abi(table: Table, base: CxxAbi) -> CxxAbi:
+    return CxxAbi(
+        cxx11=bool(table.get("cxx11", base.cxx11)),
+        namespaces=_texts(table, "namespaces", base.namespaces),
+        libraries=_texts(table, "libraries", base.libraries),
+        at_least=cast("int", table.get("at-least", base.at_least)),
+    )
+
+
+def _sizes(table: Table, base: Sizes) -> Sizes:
+    growth = cast("float | None", table.get("growth", base.growth))
+    budget = cast("Mapping[str, int]", _table(table, "budget"))
+    return Sizes(
+        budget=MappingProxyType({**base.budget, **budget}),
+        growth=None if growth is None else float(growth),
     )
 
 

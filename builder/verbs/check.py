@@ -27,10 +27,12 @@ from builder.verbs.trials import compared, has_manifest, scratch, selected, try_
 from smoke.catalogue import Check, choose
 from smoke.checks import CATALOGUE
 from smoke.claims import header, name_of
+from smoke.previous import read_release
 from smoke.probing import open_environment
 from smoke.report import Report, Result, merged
 from smoke.runner import Request, check_artifact, check_environment, subject_of
-from smoke.subject import Core, Expectations, Installed, Subject
+from smoke.subject import Core, Expectations, Installed, Release, Subject
+from smoke.together import check_together
 
 __all__ = ["Knowledge", "check", "check_package", "newest_for"]
 
@@ -40,7 +42,8 @@ class Knowledge:
     """What a recipe or a build knows about a subject, and its bytes do not say.
 
     `recipe` is the folder that commands call `{recipe}` and that holds the C++ consumer; `core` is
-    the core tree's folder. `programs` are folders searched before the machine's own.
+    the core tree's folder. `programs` are folders searched before the machine's own. `previous` is the
+    release to compare with.
     """
 
     bundle: Bundle = field(default_factory=Bundle)
@@ -49,6 +52,7 @@ class Knowledge:
     recipe: Path | None = None
     core: Path | None = None
     programs: tuple[Path, ...] = ()
+    previous: Release | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +95,12 @@ def check(
     the fresh one is of it, whatever a newer one could install. `python` alone is a subject of its
     own. `extra` are checks of plugins. What `recipe` says counts unless there are `checks` and
     `knowledge`. An archive with a manifest of its content is also tried by the one of `backends`
-    that makes its type. With `expect`, the manifest of an older archive (or that archive), nothing
-    else is done than to compare with it. Raises `UsageError` for what cannot be checked,
+    that makes its type. `expect` is an older release of any kind, or the manifest of an archive, to
+    compare with; two manifests are compared and nothing else. Several wheels are also checked
+    together, in a report of its own at the end. Raises `UsageError` for what cannot be checked,
     `NothingSelected` when no check is left.
     """
-    if expect is not None:
+    if expect is not None and subjects and all(path.suffix == ".json" for path in subjects):
         return tuple(compared(path, expect) for path in subjects)
     if recipe is not None:
         checks = checks or recipe.checks
@@ -114,17 +119,19 @@ def check(
         raise UsageError(
             "nothing to check", hint="give a package, a library, a folder or an environment"
         )
-    bench = _Bench(
-        knowledge or Knowledge(), chosen, machine, processes or Processes(events), interpreter
-    )
-    reports = []
+    known = replace(knowledge or Knowledge(), previous=read_release(expect) if expect else None)
+    bench = _Bench(known, chosen, machine, processes or Processes(events), interpreter)
+    looked: list[Subject] = []
+    reports: list[Report] = []
     for path in subjects:
-        report = _check_one(path.absolute(), checks or Checks(), ready, bench)
+        subject, report = _check_one(path.absolute(), checks or Checks(), ready, bench)
         if path in tried:
             trials = try_archive(path, backends or {}, recipe, machine, bench.processes)
             report = selected(merged(report, trials), select, skip)
+        looked.append(subject)
         reports.append(report)
-    return tuple(reports)
+    whole = check_together(looked, chosen)
+    return (*reports, *((whole,) if whole is not None else ()))
 
 
 def check_package(
@@ -152,24 +159,31 @@ def check_package(
     return merged(report, _in_fresh_environment(subject, spec.interpreter or bench.host, own))
 
 
-def _check_one(path: Path, checks: Checks, ready: Path | None, bench: _Bench) -> Report:
+def _check_one(
+    path: Path, checks: Checks, ready: Path | None, bench: _Bench
+) -> tuple[Subject, Report]:
     subject = _subject(path, checks, bench)
     report = check_artifact(subject, bench.chosen)
-    if all(one.needs == "artifact" for one in bench.chosen):
-        return report  # nothing asks for an environment
+    if all(one.needs in {"artifact", "set"} for one in bench.chosen):
+        return subject, report  # nothing asks for an environment
+    return subject, merged(report, _tried(subject, ready, bench))
+
+
+def _tried(subject: Subject, ready: Path | None, bench: _Bench) -> Report:
+    """What an environment says, the given one or a fresh one."""
     if subject.kind == "environment":
-        ready = ready or _interpreter_of(path)
+        ready = ready or _interpreter_of(subject.path)
     if ready:
-        return merged(report, _in_ready_environment(subject, ready, bench))
+        return _in_ready_environment(subject, ready, bench)
     if subject.kind == "folder":
-        return merged(report, _with_core_alone(subject, bench))
+        return _with_core_alone(subject, bench)
     if subject.kind != "wheel":
-        return report
+        return Report(str(subject.path), ())
     interpreter = bench.interpreter or _suitable(subject, bench)
     if interpreter is None:
         absent = "no interpreter on this machine can install it"
-        return merged(report, check_environment(subject, bench.chosen, absent=absent))
-    return merged(report, _in_fresh_environment(subject, interpreter, bench))
+        return check_environment(subject, bench.chosen, absent=absent)
+    return _in_fresh_environment(subject, interpreter, bench)
 
 
 def _subject(path: Path, checks: Checks, bench: _Bench) -> Subject:
@@ -178,6 +192,7 @@ def _subject(path: Path, checks: Checks, bench: _Bench) -> Subject:
         bundle=bench.known.bundle,
         build_paths=bench.known.build_paths,
         architectures=bench.known.architectures,
+        previous=bench.known.previous,
     )
     return subject_of(Request(path, checks, expectations))
 

@@ -3,16 +3,38 @@
 from __future__ import annotations
 
 from smoke.catalogue import Check
-from smoke.checks import binary, consumer, contents, cuda, environment, linking, wheel
+from smoke.checks import (
+    abi,
+    binary,
+    consumer,
+    contents,
+    cuda,
+    environment,
+    grafts,
+    leaks,
+    linking,
+    metadata,
+    names,
+    release,
+    together,
+    wheel,
+)
 
 __all__ = ["CATALOGUE"]
 
 CATALOGUE: tuple[Check, ...] = (
     *wheel.CHECKS,
+    *metadata.CHECKS,
+    *grafts.CHECKS,
     *linking.CHECKS,
+    *names.CHECKS,
     *binary.CHECKS,
     *contents.CHECKS,
+    *leaks.CHECKS,
+    *abi.CHECKS,
     *cuda.CHECKS,
+    *release.CHECKS,
+    *together.CHECKS,
     *environment.CHECKS,
     *consumer.CHECKS,
 )

@@ -21,12 +21,14 @@ from builder.config.recipe import (
     Consumer,
     CoreStage,
     CppArchive,
+    CxxAbi,
     Folder,
     GitRevision,
     IndexSdist,
     PythonStage,
     Recipe,
     Sibling,
+    Sizes,
     Source,
     VersionRule,
     Waiver,
@@ -96,12 +98,22 @@ plugin = "check/checks.py"
 requires = ["numpy"]
 system = ["postgresql"]
 timeout = 60
+forbidden-libraries = ["libopenblas*"]
+forbidden-symbols = ["*8protobuf*"]
 [[check.waiver]]
 check = "link.search"
 match = "bin/*"
 reason = "upstream mends it"
 until = "2027-01-31"
 
+[check.abi]
+cxx11 = false
+namespaces = ["sample"]
+libraries = ["libsample*.so"]
+at-least = 100
+[check.size]
+budget = {{ "*.whl" = 1000 }}
+growth = 2.5
 [check.consumer]
 source = "consumer.cpp"
 package = "Sample"
@@ -182,6 +194,12 @@ def test_every_key_arrives_in_its_value(folder: Path) -> None:
             system=("postgresql",),
             consumer=Consumer("consumer.cpp", "Sample", ("Sample::sample",)),
             timeout=60.0,
+            forbidden_libraries=("libopenblas*",),
+            forbidden_symbols=("*8protobuf*",),
+            abi=CxxAbi(
+                cxx11=False, namespaces=("sample",), libraries=("libsample*.so",), at_least=100
+            ),
+            size=Sizes(budget={"*.whl": 1000}, growth=2.5),
         ),
         overrides=(
             (

@@ -64,10 +64,18 @@ def test_members_have_digest_size_and_installed_place(tmp_path: Path) -> None:
 def test_metadata_texts_are_kept(tmp_path: Path) -> None:
     wheel = _write(
         tmp_path / "a-1-py3-none-any.whl",
-        {"a-1.dist-info/WHEEL": b"Tag: py3-none-any\n", "a-1.dist-info/LICENSE": b"free"},
+        {
+            "a-1.dist-info/WHEEL": b"Tag: py3-none-any\n",
+            "a-1.dist-info/LICENSE.txt": b"free",
+            "a-1.dist-info/top_level.txt": b"a",
+            "a/LICENSE.txt": b"free",
+        },
     )
 
-    assert dict(read_wheel(wheel).texts) == {"a-1.dist-info/WHEEL": "Tag: py3-none-any\n"}
+    assert dict(read_wheel(wheel).texts) == {
+        "a-1.dist-info/LICENSE.txt": "free",
+        "a-1.dist-info/WHEEL": "Tag: py3-none-any\n",
+    }
 
 
 def test_a_cut_off_binary_is_damaged_and_its_wheel_still_readable(tmp_path: Path) -> None:
