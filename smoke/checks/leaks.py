@@ -16,7 +16,7 @@ _MOST: Final = 3
 """Places that are told of one file."""
 _ROOTS: Final = re.compile(
     r"(?:(?<![\w.@}/~+-])|(?<=-[LIFB])|(?<=path,)|(?<=path=))"
-    r"(?:/home/[\w.-]+/|/Users/[\w.-]+/|/root/|/io/|/project/|/builds?/|/__w/|/github/workspace\b"
+    r"(?:/home/[\w.-]+/|/Users/[\w.-]+/|/ro{2}t/|/io/|/project/|/builds?/|/__w/|/github/workspace\b"
     r"|/(?:private/)?(?:var/)?tmp/|/private/var/folders/|/opt/_internal/|/croot/|/feedstock_root/"
     r"|/(?:[\w.-]+/)*conda-bld/"
     r"|[A-Za-z]:[\\/]+(?:a|bld|b|_?build|actions-runner|Users|jenkins|agent)[\\/])"

@@ -6,6 +6,7 @@ import posixpath
 from fnmatch import fnmatchcase
 from typing import Final
 
+from builder.archive.content import role_of
 from smoke.catalogue import Check, Outcome, Skip
 from smoke.release import offers, snapshot
 from smoke.subject import ARTIFACTS, Kind, Release, Subject, content_of
@@ -63,9 +64,7 @@ def _files(subject: Subject) -> Outcome | Skip:
     if before is None:
         return _ALONE
     now = snapshot(subject)
-    gone = [
-        f"{name}: is gone, `{before.name}` has it" for name in before.files if name not in now.files
-    ]
+    gone = [f"{name}: is gone ({role_of(name)})" for name in before.files if name not in now.files]
     changed = [
         f"{name}: became {'a link' if now.files[name] is None else 'a file'}"
         for name, size in before.files.items()
