@@ -127,3 +127,21 @@ def test_the_module_is_a_command(wheel: Path) -> None:
 
     assert done.returncode == 1
     assert "wheel.record" in done.stdout
+
+
+def test_a_release_before_and_several_wheels(
+    wheel: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before, other = tmp_path / "tiny-0.9-py3-none-any.whl", tmp_path / "more-1.0-py3-none-any.whl"
+    for path, module in ((before, "gone.py"), (other, "tiny.py")):
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr(module, "x = 1\n")
+
+    options = ["--expect", str(before), "--select", "diff.files", "--select", "set.files"]
+
+    assert main([str(wheel), str(other), *options, "--json"], PATH) == 1
+
+    first, _, whole = json.loads(capsys.readouterr().out)["reports"]
+    assert first["results"][0]["problems"] == ["gone.py: is gone (data)"]
+    assert whole["subject"] == "2 wheels together"
+    assert whole["results"][0]["status"] == "fail"
