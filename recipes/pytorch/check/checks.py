@@ -35,6 +35,7 @@ _ROWS = (
     ("linalg", "linalg", "A singular value decomposition is right.",
      "look which LAPACK is linked: `torch.__config__.show()`"),
     ("gloo", "gloo", "Processes can be joined by gloo.", "build with `USE_GLOO=1`"),
+    ("xpu", "xpu", "A build for XPU has its runtime.", "build with `USE_XPU=1`"),
     ("numpy", "numpy", "Tensors become arrays, and arrays tensors.",
      "compile against the oldest numpy that is promised"),
     ("compile", "compile", "`torch.compile` makes a function that computes the same.",

@@ -143,6 +143,15 @@ def gloo():
     return True
 
 
+def xpu():
+    import torch
+
+    if "xpu" not in torch.__version__:
+        raise Skip("not built for XPU")
+    assert torch.xpu._is_compiled(), "the XPU runtime is not compiled in"
+    return True
+
+
 def numpy():
     try:
         import numpy as np
