@@ -1,7 +1,8 @@
 """An archive that is being written, member by member, at its end.
 
 Format: PKWARE APPNOTE 6.3.x with ZIP64. What is kept is copied as it is, in runs as long as
-possible, inside of the kernel where it can; what is new is read back and hashed from the file.
+possible, inside of the kernel where it can. What is new is inflated and hashed from the file it was
+written to; what was too big to hold was proven while it was made, and its packed bytes are compared.
 """
 
 from __future__ import annotations
