@@ -27,13 +27,20 @@ _ENTRY_SIZE = 48
 _ALIGNMENT = 8
 _HELD = 32 << 20
 """Bytes that are walked over before the pages behind are let go: touched ones count as memory."""
+_LOOK = 64 << 10
+_MOST_ARCHITECTURES = 4096
 _KINDS = {1: "compute_", 2: "sm_", 8: "lto_"}
 _SUFFIXES = {1 << 20: "a", 1 << 21: "f"}
 
 
 def architectures(sections: Iterable[Window]) -> tuple[str, ...]:
     """The architectures in some sections, each once, sorted by number. Raises `BinaryError`."""
-    found = {entry for section in sections for entry in _containers(section)}
+    found: set[tuple[str, int, str]] = set()
+    for section in sections:
+        for entry in _containers(section):
+            found.add(entry)
+            if len(found) > _MOST_ARCHITECTURES:
+                raise BinaryError("CUDA sections: code for more architectures than there are")
     return tuple(kind + str(number) + suffix for kind, number, suffix in sorted(found, key=_rank))
 
 
@@ -46,13 +53,19 @@ def _containers(section: Window) -> Iterator[tuple[str, int, str]]:
             _let_go(section.view)
             held = place
         if not any(section.view[place : place + _ALIGNMENT]):
-            place += _ALIGNMENT
+            place += _zeros(section.view, place)
             continue
         magic, _, header, size = section.numbers(_CONTAINER, place, "CUDA container")
         if magic != _MAGIC or header < _CONTAINER_SIZE:
             raise BinaryError(f"CUDA section: no container begins at {place:#x}")
         yield from _entries(section, place + header, size)
         place = -(-(place + header + size) // _ALIGNMENT) * _ALIGNMENT
+
+
+def _zeros(view: memoryview, place: int) -> int:
+    """How many zeros there are from a place on, as far as one looks, in whole units."""
+    some = bytes(view[place : place + _LOOK])
+    return max(_ALIGNMENT, (len(some) - len(some.lstrip(b"\0"))) // _ALIGNMENT * _ALIGNMENT)
 
 
 def _let_go(view: memoryview) -> None:

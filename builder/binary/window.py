@@ -15,6 +15,8 @@ from builder.binary.model import BinaryError
 __all__ = ["Column", "Window", "texts"]
 
 _NATIVE = "<" if sys.byteorder == "little" else ">"
+_FEW = 256
+"""Texts whose ends are looked for before it is judged what they cost: each may be far away."""
 _AT_ONCE = 1 << 16
 """Rows of a table that are in memory at the same time: a table may be as long as its file."""
 
@@ -76,9 +78,15 @@ def texts(strings: bytes, offsets: Iterable[int], what: str) -> dict[int, str]:
     unfold a small file to a whole memory, and is refused.
     """
     places = tuple(dict.fromkeys(offsets))
-    ends = tuple(map(strings.find, repeat(b"\0"), places))
-    if ends and (min(ends) < 0 or sum(ends) - sum(places) > 8 * len(strings) + 0x10000):
-        raise _no_texts(strings, zip(places, ends, strict=True), what)
+    ends: list[int] = []
+    left = 8 * len(strings) + 0x10000
+    for start in range(0, len(places), _FEW):
+        some = places[start : start + _FEW]
+        found = list(map(strings.find, repeat(b"\0"), some))
+        left -= sum(found) - sum(some)
+        if min(found) < 0 or left < 0:
+            raise _no_texts(strings, zip(some, found, strict=True), what)
+        ends += found
     raw = map(strings.__getitem__, map(slice, places, ends))
     decoded = map(bytes.decode, raw, repeat("utf-8"), repeat("backslashreplace"))
     return dict(zip(places, decoded, strict=True))

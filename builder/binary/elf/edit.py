@@ -36,7 +36,7 @@ from builder.binary.elf.slot import no_room
 from builder.binary.elf.strings import Path, Placed, place
 from builder.binary.elf.symbols import Symbols, string_places, strings_of, symbols_of
 from builder.binary.elf.versions import definitions
-from builder.binary.model import Edit
+from builder.binary.model import BinaryError, Edit
 from builder.patch import Patch
 
 __all__ = ["plan"]
@@ -47,6 +47,8 @@ _READERS = frozenset({_DYNSYM, _DYNAMIC, _VERDEF, _VERNEED})
 """The types of sections whose places in the string table we know to find."""
 _CONTENTS = frozenset({DYNAMIC, INTERPRETER, NOTES, HEADERS, PROPERTY})
 """The types of segments that are something by themselves."""
+_MOST_SEGMENTS = 1024
+"""Of a file that is edited: each is compared with each, and with every section."""
 _NEED_NAME, _VERSION_HASH = 4, 8
 """Where these are in the records of a needed library and of a defined version."""
 
@@ -59,6 +61,8 @@ def plan(view: memoryview, edit: Edit) -> Patch:
     if _is_settled(image, names):
         return Patch(len(view))
     sections = image.sections()
+    if len(image.segments) > _MOST_SEGMENTS:
+        raise BinaryError(f"program headers: {len(image.segments)} are more than anybody needs")
     symbols = symbols_of(image)
     parts = parts_of(image, len(strings), symbols)
     is_private = _is_private(image, sections, len(strings), symbols)

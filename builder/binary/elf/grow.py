@@ -161,9 +161,14 @@ def _symbol_writes(image: Image, sections: tuple[Section, ...], tail: Tail) -> I
         and any(move.has(section.offset, section.stored) for move in moves)
     }
     layout = image.layout
-    for section in sections if moved else ():
-        if section.type not in _SYMBOLS or section.entry != layout.symbol_size:
-            continue
+    tables = [
+        section
+        for section in sections
+        if moved and section.type in _SYMBOLS and section.entry == layout.symbol_size
+    ]
+    if sum(section.size for section in tables) > len(image.window.view):
+        raise no_room("has tables of symbols that overlap")
+    for section in tables:
         count = section.size // layout.symbol_size
         homes = image.window.column(layout.symbol_section, section.offset, count, "symbols")
         for at in [at for at, home in enumerate(homes) if home in moved]:

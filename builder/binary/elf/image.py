@@ -6,7 +6,7 @@ All else is found through these. Structures as in chapters 4 and 5 of the System
 from __future__ import annotations
 
 import struct
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -38,8 +38,9 @@ NO_BITS: Final = 8
 _IDENT: Final = 16
 _EXTENDED: Final = 0xFFFF
 _MOST_ENTRIES: Final = 1 << 16
-_MOST_SECTIONS: Final = 1 << 20
-_LONGEST_TABLE: Final = 128 << 20
+_MOST_SECTIONS: Final = 1 << 14
+"""Of a file that is edited, and of those that are looked into."""
+_LONGEST_TABLE: Final = 64 << 20
 """What is no sense in a table of names; no file may make us hold more than that in memory."""
 
 
@@ -157,17 +158,24 @@ class Image:
         raise BinaryError(f"{what}: no segment loads the address {address:#x}")
 
     def sections(self) -> tuple[Section, ...]:
-        """All section headers, the empty first one too."""
+        """All section headers, the empty first one too. Raises `BinaryError` for far too many."""
+        if self.section_table[1] > _MOST_SECTIONS:
+            raise BinaryError(
+                f"section headers: {self.section_table[1]} are more than anybody needs"
+            )
+        return tuple(self.each_section())
+
+    def each_section(self) -> Iterator[Section]:
+        """The same one by one, however many there are."""
         offset, count, _ = self.section_table
-        if count > _MOST_SECTIONS:
-            raise BinaryError(f"section headers: {count} are more than anybody needs")
         rows = self.window.rows(self.layout.section, offset, count, "section headers")
-        return tuple(Section(*row) for row in rows)
+        return (Section(*row) for row in rows)
 
     def contents(self, names: Collection[bytes]) -> tuple[tuple[bytes, memoryview], ...]:
         """The sections with one of these names, in the order of the file, with their bytes.
 
-        Few files have what is looked for: first of all the names are searched.
+        Few files have what is looked for: first of all the names are searched. Raises `BinaryError`
+        for sections that overlap.
         """
         offset, count, index = self.section_table
         if not index:
@@ -179,17 +187,23 @@ class Image:
         if table.size > _LONGEST_TABLE:
             raise BinaryError(f"section names: {table.size} bytes are more than there can be")
         strings = bytes(self.window.cut(table.offset, table.stored, "section names"))
-        wanted = {place: name for name in names for place in _finds(strings, name + b"\0")}
+        wanted = tuple(name + b"\0" for name in names if name + b"\0" in strings)
         if not wanted:
             return ()
-        found = []
+        found: list[tuple[bytes, memoryview]] = []
+        left = len(self.window.view)
         column = self.window.column(Column("I", 0, row), offset, count, "section headers")
         for number, name_place in enumerate(column):
-            if name_place in wanted:
-                header = self.window.numbers(fields, offset + number * row, "section header")
-                section = Section(*header)
-                content = self.window.cut(section.offset, section.stored, "section")
-                found.append((wanted[name_place], content))
+            if not strings.startswith(wanted, name_place):
+                continue
+            header = self.window.numbers(fields, offset + number * row, "section header")
+            section = Section(*header)
+            content = self.window.cut(section.offset, section.stored, "section")
+            name = strings[name_place : strings.index(b"\0", name_place)]
+            found.append((name, content))
+            left -= section.stored
+            if left < 0 or len(found) > _MOST_SECTIONS:
+                raise BinaryError(f"sections overlap, of which {len(found)} are `{name.decode()}`")
         return tuple(found)
 
 
@@ -270,16 +284,6 @@ def _section_table(
     if names and names >= count:
         raise BinaryError(f"ELF header: section {names} of {count} has the section names")
     return (offset, count, names)
-
-
-def _finds(strings: bytes, text: bytes) -> list[int]:
-    """Every place of a text."""
-    found = []
-    place = strings.find(text)
-    while place >= 0:
-        found.append(place)
-        place = strings.find(text, place + 1)
-    return found
 
 
 def _size(fields: str) -> int:

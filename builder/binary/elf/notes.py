@@ -15,6 +15,8 @@ from builder.binary.window import Window
 __all__ = ["build_id", "properties"]
 
 _BUILD_ID, _PROPERTIES = 3, 5
+_MOST_BYTES: Final = 1 << 20
+"""Of all notes that are looked at together: no more than that says anything."""
 _LEVELS: Final = ((8, "x86-64-v4"), (4, "x86-64-v3"), (2, "x86-64-v2"))
 _X86: Final = frozenset({3, 62})
 _AARCH64: Final = 183
@@ -57,8 +59,9 @@ def _notes(image: Image, segments: int, wanted: int) -> Iterator[bytes]:
     """The GNU notes of one type.
 
     Notes are for people and some tools leave stale ones behind: one that does not add up only ends
-    the search.
+    the search, and so does a file that has far too many.
     """
+    left = _MOST_BYTES
     for segment in image.of_type(segments):
         notes = Window(image.window.cut(segment.offset, segment.size, "notes"), image.window.order)
         unit = 8 if segment.alignment == 8 else 4  # noqa: PLR2004  # the two alignments there are
@@ -67,7 +70,8 @@ def _notes(image: Image, segments: int, wanted: int) -> Iterator[bytes]:
             name_size, size, type_ = notes.numbers("III", place, "note")
             start = place + 12 + name_size
             start += -start % unit
-            if start + size > segment.size:
+            left -= start + size - place
+            if start + size > segment.size or left < 0:
                 break
             if type_ == wanted and bytes(notes.view[place + 12 : place + 16]) == b"GNU\0":
                 yield bytes(notes.view[start : start + size])

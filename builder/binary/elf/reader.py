@@ -16,7 +16,7 @@ from builder.binary.elf.notes import build_id, properties
 from builder.binary.elf.padding import without_padding
 from builder.binary.elf.symbols import defined_names, strings_of, undefined_symbols
 from builder.binary.elf.versions import definitions
-from builder.binary.model import Binary, Kind
+from builder.binary.model import Binary, BinaryError, Kind
 from builder.binary.window import Window, texts
 
 __all__ = ["defined", "read", "split_path"]
@@ -26,6 +26,7 @@ _FLAG_1_PIE: Final = 0x08000000
 _STACK: Final = 0x6474E551
 _EXECUTABLE: Final = 1
 _LONGEST_PATH: Final = 4096
+_MOST_FOLDERS: Final = 4096
 _DEBUG_LINK: Final = b".gnu_debuglink"
 _SHORTEST_LINK: Final = 8
 _NAMED: Final = frozenset({tags.NEEDED, tags.SONAME, tags.RPATH, tags.RUNPATH})
@@ -59,6 +60,7 @@ _NARROW: Final = {
 def read(view: memoryview) -> Binary:
     """What a linker sees in an ELF file. Raises `BinaryError`."""
     image = open_image(view)
+    sections = image.contents((*fatbin.SECTIONS, _DEBUG_LINK))
     dynamic, strings = image.dynamic, strings_of(image)
     values = dynamic.values
     places = [value for tag, value in dynamic.entries if tag in _NAMED]
@@ -67,7 +69,6 @@ def read(view: memoryview) -> Binary:
     needed = (names[value] for tag, value in dynamic.entries if tag == tags.NEEDED)
     interpreter = _interpreter(image)
     undefined, versions_needed = undefined_symbols(image, strings)
-    sections = image.contents((*fatbin.SECTIONS, _DEBUG_LINK))
     return Binary(
         format="elf",
         machine=_machine(image),
@@ -120,8 +121,13 @@ def _kind(image: Image, runs: bool) -> Kind:
 
 
 def split_path(path: str) -> tuple[str, ...]:
-    """The folders of a search path; the padding of a path that is to be edited is none of them."""
+    """The folders of a search path; the padding of a path that is to be edited is none of them.
+
+    Raises `BinaryError` for far too many.
+    """
     path = without_padding(path)
+    if path.count(":") > _MOST_FOLDERS:
+        raise BinaryError(f"search path: {path.count(':') + 1} folders are more than anybody needs")
     return tuple(path.split(":")) if path else ()
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice, repeat
+from itertools import chain, islice
 
 from builder.binary.elf.padding import PADDING
 
@@ -85,9 +85,13 @@ def _find(table: bytes, name: bytes, padding: range) -> int:
 def _holes(table: bytes, used: set[int]) -> list[range]:
     """What no reference covers; nothing when one of them leads out of the table."""
     starts = sorted({0, *used})
-    ends = list(map(table.find, repeat(b"\0"), starts))
-    if min(ends) < 0:
-        return []
+    ends: list[int] = []
+    end = -1
+    for start in starts:
+        end = table.find(b"\0", start) if start > end else end
+        if end < 0:
+            return []
+        ends.append(end)
     following = chain(islice(starts, 1, None), (len(table),))
     return [
         range(end + 1, start) for end, start in zip(ends, following, strict=True) if end + 1 < start

@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import compress, repeat
+from itertools import compress, islice, repeat
 from operator import not_
 from typing import Final
 
@@ -33,7 +33,8 @@ _S390X, _ALPHA = 22, 0x9026
 _VISIBLE_BINDINGS: Final = frozenset({1, 2, 10})
 """Global, weak, and unique (GNU)."""
 _MOST_SYMBOLS: Final = 1 << 22
-_LONGEST_TABLE: Final = 128 << 20
+_MOST_NAMES: Final = 1 << 19
+_LONGEST_TABLE: Final = 64 << 20
 """No file may make us hold more names than that in memory."""
 _CHAIN: Final = 32
 """Numbers of a hash chain that are looked at first."""
@@ -88,7 +89,10 @@ def undefined_symbols(
     layout = image.layout
     rows = zip(_symbols(image, layout.symbol_name, count), indices, strict=False)
     sections = _symbols(image, layout.symbol_section, count)
-    places = [row for row in compress(rows, map(not_, sections)) if row[0]]
+    undefined = (row for row in compress(rows, map(not_, sections)) if row[0])
+    places = list(islice(undefined, _MOST_NAMES + 1))
+    if len(places) > _MOST_NAMES:
+        raise BinaryError(f"dynamic symbols: over {_MOST_NAMES} undefined ones cannot be")
     names = texts(strings, (name for name, _ in places), "symbol name")
     for name, index in places:
         pair = versions.by_index.get(index & ~HIDDEN)
@@ -102,13 +106,13 @@ def defined_names(image: Image, strings: bytes) -> tuple[str, ...]:
     """The global and weak names that the file itself defines, each once."""
     count, layout = symbols_of(image).count, image.layout
     columns = (layout.symbol_name, layout.symbol_info, layout.symbol_section)
-    places = [
-        name
-        for name, info, section in zip(
-            *(_symbols(image, column, count) for column in columns), strict=True
-        )
-        if name and section and info >> 4 in _VISIBLE_BINDINGS
-    ]
+    rows = zip(*(_symbols(image, column, count) for column in columns), strict=True)
+    offered = (
+        name for name, info, section in rows if name and section and info >> 4 in _VISIBLE_BINDINGS
+    )
+    places = list(islice(offered, _MOST_NAMES + 1))
+    if len(places) > _MOST_NAMES:
+        raise BinaryError(f"dynamic symbols: over {_MOST_NAMES} defined ones cannot be")
     return tuple(dict.fromkeys(texts(strings, places, "symbol name").values()))
 
 
@@ -203,5 +207,5 @@ def _guessed(image: Image) -> int:
 
 def _dynsym(image: Image) -> Section | None:
     start = image.dynamic.values[tags.SYMTAB]
-    found = (one for one in image.sections() if one.type == _DYNSYM and one.address == start)
+    found = (one for one in image.each_section() if one.type == _DYNSYM and one.address == start)
     return next(found, None)

@@ -24,6 +24,7 @@ _PAGE: Final = 0x10000
 _LINE: Final = 64
 _EXECUTABLE, _WRITABLE, _READABLE = 1, 2, 4
 _LARGEST_CARRIED: Final = 64 << 20
+_LARGEST_PAGE: Final = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +128,10 @@ def _top(segment: Segment) -> int:
 
 
 def _is_carriable(image: Image, segment: Segment) -> bool:
-    """Whether a segment is small, and has neither the program headers nor a part of another one."""
+    """Whether a segment is small, and has neither the program headers nor a part of another one.
+
+    Between what is there and its new place are zeros, fewer than its alignment.
+    """
     here = range(segment.offset, segment.offset + segment.size)
     others = [
         other
@@ -135,7 +139,8 @@ def _is_carriable(image: Image, segment: Segment) -> bool:
         if other != segment and other.offset < here.stop and here.start < other.offset + other.size
     ]
     apart = image.segment_table not in here and not others
-    return apart and segment.size <= segment.memory <= _LARGEST_CARRIED
+    fits = segment.size <= segment.memory <= _LARGEST_CARRIED
+    return apart and fits and segment.alignment <= _LARGEST_PAGE
 
 
 def _carried(image: Image, index: int) -> Tail:
@@ -175,6 +180,8 @@ def _moved(image: Image, tail: Tail, run: tuple[Section, ...]) -> Move:
     if any(section.address - section.offset != start.address - start.offset for section in run):
         raise no_room("has sections whose addresses do not add up")
     size = end.offset + end.stored - start.offset
+    if size > _LARGEST_CARRIED:
+        raise no_room("has too much behind its program headers to move it")
     content = bytes(image.window.cut(start.offset, size, "sections"))
     alignment = max(1, *(section.alignment for section in run))
     phase = start.address % alignment
