@@ -49,7 +49,7 @@ def corrected(image: Image, changes: Iterable[tuple[int, bytes]], size: int) -> 
     for offset, content in changes:
         total += _residue(content, offset) - _residue(view[offset : offset + len(content)], offset)
     if size < len(view):
-        total -= _residue(view[size:], size)
+        total -= _sum_from(view, size)
     return _value(total, size)
 
 
@@ -57,9 +57,14 @@ def _sum(image: Image) -> int:
     """The sum of all words but the checksum's own; mapped pages are given back on the way."""
     view = image.window.view
     own = image.optional + CHECKSUM_FIELD
-    total = -_residue(view[own : own + 4], own)
-    for start in range(0, len(view), _WINDOW):
-        total += _residue(view[start : start + _WINDOW], start)
+    return _sum_from(view, 0) - _residue(view[own : own + 4], own)
+
+
+def _sum_from(view: memoryview, place: int) -> int:
+    total = 0
+    for start in range(place - place % _WINDOW, len(view), _WINDOW):
+        begin = max(start, place)
+        total += _residue(view[begin : start + _WINDOW], begin)
         _forget(view, start)
     return total
 
