@@ -35,7 +35,7 @@ __all__ = [
     "verify_wheel",
 ]
 
-_FILES = {"METADATA": 16 << 20, "WHEEL": 1 << 20, "RECORD": 256 << 20}
+_FILES = {"METADATA": 16 << 20, "WHEEL": 1 << 20, "RECORD": 64 << 20}
 """What every wheel has to have, and how many bytes each may be: they are read at once."""
 
 

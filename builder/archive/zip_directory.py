@@ -23,8 +23,9 @@ _LOCATOR: Final = struct.Struct("<4sLQL")
 _CENTRAL: Final = struct.Struct("<4s6H3L5H2L")
 _LOCAL_SIZE: Final = 30
 _LONGEST_COMMENT: Final = 0xFFFF
-_LARGEST: Final = 128 << 20
-_MOST: Final = 1_000_000
+_LARGEST: Final = 48 << 20
+_MOST: Final = 300_000
+"""Three times the largest archives known; what is held of each member are some hundred bytes."""
 _UNIX: Final = 3
 _UTF_8: Final = 0x800
 _UNICODE_PATH: Final = 0x7075

@@ -18,7 +18,19 @@ SECONDS = 6
 @pytest.mark.skipif(
     importlib.util.find_spec("atheris") is None, reason="atheris has no wheel for this machine"
 )
-@pytest.mark.parametrize("target", ["binary", "edit", "wheel", "archive", "record"])
+@pytest.mark.parametrize(
+    "target",
+    [
+        "binary",
+        "signature",
+        "edit",
+        "wheel",
+        "archive",
+        "tree",
+        "library",
+        "record",
+    ],
+)
 def test_nothing_is_found_in_a_few_seconds(tmp_path: Path, target: str) -> None:
     words = [sys.executable, str(RUN), target, "--seconds", str(SECONDS), "--work", str(tmp_path)]
     # A process begins with the peak memory of the one that starts it, and the fuzzer has a limit.

@@ -55,7 +55,7 @@ def _samples(target: str, work: Path) -> list[Path]:
     files = [
         path for kind in ("elf", "macho", "pe") for path in sorted((SAMPLES / kind).rglob("*"))
     ]
-    if target not in {"binary", "edit"}:
+    if target not in {"binary", "signature", "edit"}:
         return []
     folder = work / "samples"
     folder.mkdir(exist_ok=True)

@@ -6,15 +6,22 @@ that comes out of it (another exception, a hang, memory without end) is a find.
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from builder.archive.ar import read_ar, universal_parts
+from builder.archive.file import File
 from builder.archive.record import RecordError, parse
+from builder.archive.tar import read_tar
+from builder.archive.tar_source import ArchiveError, Part, open_source
 from builder.archive.unpack import UnpackError, unpack
 from builder.archive.wheel import read_wheel, verify_wheel
 from builder.binary import BinaryError, Edit, defined, edited, flaws, plan, read
+from builder.binary.macho import signature_problems
+from builder.binary.pe import checksum_problems
 from builder.errors import BuilderError
 
 __all__ = ["TARGETS"]
@@ -34,6 +41,14 @@ def binary(data: bytes) -> None:
     for ask in (read, defined, flaws):
         with suppress(BinaryError):
             ask(data)
+
+
+def signature(data: bytes) -> None:
+    """Check every digest and sum of a file for macOS or Windows."""
+    view = memoryview(data)
+    for check in (signature_problems, checksum_problems):
+        with suppress(BinaryError):
+            check(view)
 
 
 def edit(data: bytes) -> None:
@@ -65,6 +80,27 @@ def archive(data: bytes) -> None:
             assert not folder.exists()
 
 
+def tree(data: bytes) -> None:
+    """Read a tar front to back, packed or not."""
+    with _file("tree", data) as path, suppress(BuilderError), open_source(path) as source:
+        for member, content in read_tar(source, path.name):
+            assert len(content.read(1 << 20)) == min(member.size, 1 << 20)
+
+
+def library(data: bytes) -> None:
+    """Read a static library, for one machine or for several."""
+    with _file("library", data) as path, path.open("rb") as opened:
+        file = File(os.dup(opened.fileno()))
+        try:
+            for _, place, size in universal_parts(file.read) or (("", 0, len(data)),):
+                for member, content in read_ar(Part(file, place, size), path.name):
+                    assert len(content.read(member.size)) == member.size
+        except ArchiveError:
+            return
+        finally:
+            file.close()
+
+
 def record(data: bytes) -> None:
     """Read a RECORD."""
     with suppress(RecordError):
@@ -73,9 +109,12 @@ def record(data: bytes) -> None:
 
 TARGETS: Mapping[str, Callable[[bytes], None]] = {
     "binary": binary,
+    "signature": signature,
     "edit": edit,
     "wheel": wheel,
     "archive": archive,
+    "tree": tree,
+    "library": library,
     "record": record,
 }
 

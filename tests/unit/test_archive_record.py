@@ -104,7 +104,7 @@ def test_parse_refuses_what_is_no_record() -> None:
     with pytest.raises(RecordError, match="line 2 has 4 fields"):
         record.parse("a,b,3\na,b,3,c\n")
     with pytest.raises(RecordError, match="more rows than there can be"):
-        record.parse(",,\n" * 1_000_001)
+        record.parse(",,\n" * 400_001)
 
 
 ROWS = st.builds(

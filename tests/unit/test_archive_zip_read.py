@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from builder.archive.zip_read import Zip
+from builder.archive.zip_format import end_records
+from builder.archive.zip_read import Zip, ZipError
 
 TEXT = b"some text, " * 40
 
@@ -36,6 +37,16 @@ def read_all(archive: Zip) -> dict[str, bytes]:
     with archive:
         archive.ends(archive.entries)
         return {entry.name: archive.read(entry) for entry in archive.entries}
+
+
+@pytest.mark.parametrize(("count", "size"), [(300_001, 46), (500, 110_000)], ids=["many", "wide"])
+def test_a_directory_that_nobody_could_hold_is_refused_unread(
+    opened: Callable[[bytes], Zip], count: int, size: int
+) -> None:
+    directory = bytes(count * size)
+
+    with pytest.raises(ZipError, match=f"its directory is too large: {count} members"):
+        opened(directory + end_records(count, 0, len(directory)))
 
 
 def test_what_the_standard_library_writes_is_read(opened: Callable[[bytes], Zip]) -> None:

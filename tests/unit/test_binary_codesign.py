@@ -131,6 +131,25 @@ def test_a_new_signature(name: str, identifier: bytes) -> None:
     assert directory[88:].startswith(identifier + b"\0")
 
 
+@pytest.mark.parametrize(
+    ("slots", "reason"),
+    [((0, 0), "has two parts for 0x0"), (tuple(range(7)), "has more than 6 code directories")],
+    ids=["one slot twice", "seven directories"],
+)
+def test_nothing_is_digested_more_often_than_an_apple_system_would(
+    slots: tuple[int, ...], reason: str
+) -> None:
+    content = (SOUND / "arm64-identity.dylib").read_bytes()
+    old = _signature(content)
+    directory = _blobs(content)[0]
+    place = 12 + 8 * len(slots)
+    table = b"".join(struct.pack(">II", slot, place) for slot in slots)
+    head = struct.pack(">III", 0xFADE0CC0, place + len(directory), len(slots))
+    new = (head + table + directory).ljust(len(old), b"\0")
+    with pytest.raises(BinaryError, match=reason):
+        read(content.removesuffix(old) + new)
+
+
 def test_a_program_is_marked_as_one() -> None:
     content = make_macho.assemble(
         replace(make_macho.PLAIN, type=2, id="", interpreter="/usr/lib/dyld", signature="")

@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from builder.binary import BinaryError, Edit, defined, plan, read
-from tests.data import make_elf
+from tests.data import make_elf, make_macho, make_pe
 
 LONG = Edit(soname="lib-with-a-name-that-is-longer-than-any-hole.so.1")
 SECONDS, MEMORY = 5, 96 << 20
@@ -109,6 +109,60 @@ def with_path(path: str) -> bytes:
     return make_elf.assemble(replace(make_elf.PLAIN, runpath=path))
 
 
+def wide_exports() -> bytes:
+    """A table of exports in which many long names wait for their turn."""
+    size = 2 + 250 * (2 + 5)
+    begin = 2 + 500_000 + 1 + 5
+    places = [begin + size * depth for depth in range(6)]
+    tree = b"\0\1" + b"x" * 500_000 + b"\0" + _padded_number(begin)
+    for place in places:
+        numbers = [place + size, *range(1 << 30, (1 << 30) + 249)]
+        tree += b"\0" + bytes([250]) + b"".join(b"y\0" + _padded_number(one) for one in numbers)
+    return make_macho.assemble(replace(make_macho.PLAIN, symbols=False, tree=tree, signature=""))
+
+
+def _padded_number(number: int) -> bytes:
+    """A number in LEB128 of five bytes."""
+    return bytes(number >> 7 * at & 0x7F | (0x80 if at < 4 else 0) for at in range(5))
+
+
+def many_symbols(group: int) -> bytes:
+    """A group of symbols, those that are defined or those that are not, behind the image."""
+    image = bytearray(make_macho.assemble(replace(make_macho.PLAIN, signature="")))
+    kind, count, start = (0x0F, 0x01)[group], 530_000, len(image)
+    table = b"".join(struct.pack("<IBBHQ", 8 * at, kind, 0, 256, 0) for at in range(count))
+    names = b"".join(b"%07x\0" % at for at in range(count))
+    place = image.index(struct.pack("<II", 2, 24))
+    struct.pack_into("<IIII", image, place + 8, start, count, start + len(table), len(names))
+    groups = (0, 0, 0, count, 0, 0) if group == 0 else (0, 0, 0, 0, 0, count)
+    struct.pack_into("<6I", image, image.index(struct.pack("<II", 0xB, 80)) + 8, *groups)
+    return bytes(image) + table + names
+
+
+def device_code_of_a_dll() -> bytes:
+    """Sections of device code which are all the same bytes, told by headers behind these."""
+    content, count = make_elf.container(*[(2, 80, 0)] * 2000), 3000
+    image = bytearray(make_pe.assemble(make_pe.PLAIN))
+    start, size = len(image), len(content)
+    header = bytearray(image[make_pe.COFF - 4 : make_pe.SECTIONS + 120])
+    struct.pack_into("<H", header, 4 + 2, 3 + count)
+    struct.pack_into("<I", image, 0x3C, start + size)
+    rows = (
+        (b".nv_fatb", size, 0x100000 + 0x1000 * at, size, start, 0, 0, 0, 0, make_pe.READ_DATA)
+        for at in range(count)
+    )
+    table = b"".join(struct.pack("<8sIIIIIIHHI", *row) for row in rows)
+    return bytes(image) + content + bytes(header) + table
+
+
+def large_certificate() -> bytes:
+    image = bytearray(make_pe.assemble(replace(make_pe.PLAIN, certificate=b"x")))
+    place = make_pe.DIRECTORIES + 8 * make_pe.CERTIFICATE
+    start = struct.unpack_from("<I", image, place)[0]
+    struct.pack_into("<I", image, place + 4, 200 << 20)
+    return bytes(image[:start]) + bytes(200 << 20)
+
+
 COSTLY: dict[str, tuple[Callable[[], bytes], str]] = {
     "ELF, notes that overlap": (overlapping_notes, ""),
     "ELF, a large note": (large_note, ""),
@@ -127,6 +181,11 @@ COSTLY: dict[str, tuple[Callable[[], bytes], str]] = {
     "ELF, many undefined names": (lambda: many_names(0), "over 524288 undefined ones cannot be"),
     "ELF, many defined names": (lambda: many_names(1), "over 524288 defined ones cannot be"),
     "ELF, a search path of colons": (lambda: with_path(":" * 8_000_000), "8000001 folders"),
+    "Mach-O, exports with long names": (wide_exports, "beyond reason"),
+    "Mach-O, many defined names": (lambda: many_symbols(0), "over 524288 names cannot be"),
+    "Mach-O, many undefined names": (lambda: many_symbols(1), "over 524288 names cannot be"),
+    "PE, sections of device code that overlap": (device_code_of_a_dll, "CUDA sections overlap"),
+    "PE, a large certificate": (large_certificate, ""),
     "ELF, many sections": (lambda: without_hash(1_000_000), ""),
     "ELF, many segments": (many_segments, ""),
 }  # fmt: skip
@@ -148,7 +207,8 @@ def test_no_file_needs_more_memory_than_it_is_worth(make: Callable[[], bytes]) -
     content = make()
     tracemalloc.start(1)
     try:
-        _told(read, content)
+        for call in (read, defined, _planned):
+            _told(call, content)
         assert tracemalloc.get_traced_memory()[1] < MEMORY
     finally:
         tracemalloc.stop()
@@ -165,6 +225,16 @@ def _told(call: Callable[[bytes], object], content: bytes) -> str:
 def _planned(content: bytes) -> None:
     patch = plan(content, LONG)
     assert patch.size < len(content) + (1 << 20)
+
+
+def test_a_section_at_the_end_of_all_addresses_has_no_room() -> None:
+    image = bytearray(make_pe.assemble(make_pe.PLAIN))
+    rows = make_pe.SECTIONS
+    struct.pack_into("<I", image, rows + 40 + 36, make_pe.CODE)
+    struct.pack_into("<I", image, rows + 80 + 12, 0xFFFFF000)
+    struct.pack_into("<I", image, rows + 80 + 36, make_pe.READ_DATA)
+    with pytest.raises(BinaryError, match="has no room for one more section"):
+        plan(bytes(image), Edit(needed=(("demo.dll", "a-name-that-is-longer-than-that.dll"),)))
 
 
 def with_aligned_segments(**shape: object) -> bytes:

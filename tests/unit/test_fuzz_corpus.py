@@ -21,4 +21,4 @@ def test_a_kept_input_is_read_or_refused_by_name(path: Path) -> None:
 
 def test_every_target_has_seeds_or_samples() -> None:
     with_seeds = {path.parent.name for path in KEPT}
-    assert set(TARGETS) - with_seeds <= {"binary", "edit"}
+    assert set(TARGETS) - with_seeds <= {"binary", "signature", "edit"}

@@ -35,6 +35,8 @@ _MAIN_BINARY: Final = 1
 _EMPTY: Final = 8
 """The size of a blob without content."""
 _MOST_BLOBS: Final = 64
+_MOST_DIRECTORIES: Final = 6
+"""The first one, and what Apple's systems look at beside it."""
 _LONGEST_NAME: Final = 1024
 _POWERS: Final = range(12, 17)
 SHA256: Final = 2
@@ -146,11 +148,18 @@ def _parsed(window: Window, start: int) -> Signed:
     for slot, offset in inside.rows("II", 12, count, "table of the code signature"):
         magic, length = inside.numbers("II", offset, "part of the code signature")
         part = Window(inside.cut(offset, length, "part of the code signature"), ">")
+        if any(blob.slot == slot for blob in blobs):
+            raise BinaryError(f"code signature: has two parts for {slot:#x}")
         blobs.append(Blob(slot, start + offset, length))
         if magic == _DIRECTORY:
             directories.append(_directory(part, start + offset))
-    if not directories:
-        raise BinaryError("code signature: has no code directory")
+    if not 0 < len(directories) <= _MOST_DIRECTORIES:
+        many = (
+            f"more than {_MOST_DIRECTORIES} code directories"
+            if directories
+            else "no code directory"
+        )
+        raise BinaryError(f"code signature: has {many}")
     return Signed(start, len(window.view), tuple(blobs), tuple(directories))
 
 

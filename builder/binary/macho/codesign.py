@@ -188,17 +188,16 @@ def _problems(image: Slice) -> Iterator[str]:
 
 def _wrong_pages(image: Slice, directory: Directory) -> Iterator[str]:
     pages = directory.pages
-    signed = bytes(image.window.view[directory.offset : directory.offset + directory.size])
+    signed = image.window.view[directory.offset : directory.offset + directory.size]
     width = pages.width
-    wrong = [
-        number
-        for number, digest in enumerate(_digests(image, b"", pages, range(pages.count)))
-        if digest != signed[number * width : (number + 1) * width]
-    ]
+    wrong, first = 0, 0
+    for number, digest in enumerate(_digests(image, b"", pages, range(pages.count))):
+        if digest != signed[number * width : (number + 1) * width]:
+            wrong, first = wrong + 1, first if wrong else number
     if wrong:
-        start, _ = pages.place(wrong[0])
+        start, _ = pages.place(first)
         yield (
-            f"{len(wrong)} of {pages.count} pages are not what was signed, "
+            f"{wrong} of {pages.count} pages are not what was signed, "
             f"the first of them at {start:#x}"
         )
 

@@ -21,6 +21,7 @@ __all__ = [
     "EXPORTS_TRIE",
     "LINKEDIT",
     "LOADED",
+    "MOST_NAMES",
     "SYMTAB",
     "Command",
     "Image",
@@ -62,6 +63,8 @@ _OBJECT: Final = 1
 LOADED: Final = frozenset({2, 6, 7, 8})
 """Programs, libraries, the loader itself and plug-ins."""
 _MOST_MACHINES: Final = 64
+MOST_NAMES: Final = 1 << 19
+"""Of one kind, in one image."""
 _MOST_COMMANDS: Final = 1 << 20
 """Bytes; the largest programs have a few ten thousand."""
 

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
-from builder.binary.macho.image import DYLD_INFO, DYSYMTAB, EXPORTS_TRIE, SYMTAB, Slice
+from builder.binary.macho.image import (
+    DYLD_INFO,
+    DYSYMTAB,
+    EXPORTS_TRIE,
+    MOST_NAMES,
+    SYMTAB,
+    Slice,
+)
 from builder.binary.model import BinaryError
 from builder.binary.window import Window
 
@@ -16,6 +24,9 @@ _EXTERNAL, _PRIVATE, _DEBUG, _TYPE = 0x01, 0x10, 0xE0, 0x0E
 _LAST_LIBRARY: Final = 0xFD
 """Ordinals above are not of a library: looked up everywhere, or in the program."""
 _REEXPORT: Final = 0x08
+_MOST_TEXT: Final = 32 << 20
+"""Bytes that names may have more than the table they are in, which they share their ends in."""
+_LONGEST_TRIE: Final = 64 << 20
 _FIRST_LOOK: Final = 256
 """Bytes in which most names end."""
 _LONGEST_NUMBER: Final = 10
@@ -65,7 +76,10 @@ def defined_names(image: Slice) -> tuple[str, ...]:
         names = tuple(_names(table.strings, offered))
         if names:
             return names
-    return tuple(dict.fromkeys(name for name, _ in _exports(image)))
+    exports = list(islice(_exports(image), MOST_NAMES + 1))
+    if len(exports) > MOST_NAMES:
+        raise BinaryError(f"export table: over {MOST_NAMES} names cannot be")
+    return tuple(dict.fromkeys(name for name, _ in exports))
 
 
 def ordinals(image: Slice) -> frozenset[int] | None:
@@ -110,9 +124,12 @@ def _names(strings: memoryview, offsets: Iterable[int]) -> dict[str, None]:
     String tables have hundreds of megabytes: only the texts asked for are touched, and they may
     overlap, as linkers make them do, but not without end.
     """
-    left = 8 * len(strings) + 0x10000
+    left = _most_text(strings)
     found: dict[str, None] = {}
-    for offset in dict.fromkeys(offsets):
+    places = list(islice(offsets, MOST_NAMES + 1))
+    if len(places) > MOST_NAMES:
+        raise BinaryError(f"symbol table: over {MOST_NAMES} names cannot be")
+    for offset in dict.fromkeys(places):
         size = _FIRST_LOOK
         text, end, _ = bytes(strings[offset : offset + size]).partition(b"\0")
         while not end:
@@ -128,25 +145,34 @@ def _names(strings: memoryview, offsets: Iterable[int]) -> dict[str, None]:
     return found
 
 
+def _most_text(table: bytes | memoryview) -> int:
+    return min(8 * len(table), len(table) + _MOST_TEXT) + 0x10000
+
+
 def _exports(image: Slice) -> Iterator[tuple[str, int]]:
     """What the loader's table offers: names and flags, in the order of the table."""
     trie = _trie(image)
     if not trie:
         return
-    left = 8 * len(trie) + 0x10000
-    seen = set[int]()
+    left = _most_text(trie)
+    seen = bytearray(len(trie))
     nodes = [(0, b"")]
     while nodes:
         place, name = nodes.pop()
-        left -= len(name)
-        if place in seen or left < 0:
+        if any(seen[place : place + 1]):
             raise BinaryError(f"export table: its branches meet at {place:#x}")
-        seen.add(place)
+        seen[place : place + 1] = b"\1" * (place < len(trie))
         size, place = _number(trie, place)
         if size:
             flags, _ = _number(trie, place)
             yield name.decode("utf-8", "backslashreplace"), flags
-        nodes += reversed(list(_branches(trie, place + size, name)))
+        below: list[tuple[int, bytes]] = []
+        for branch in _branches(trie, place + size, name):
+            left -= len(branch[1])
+            if left < 0:
+                raise BinaryError(f"export table at {place:#x}: the names overlap beyond reason")
+            below.append(branch)
+        nodes += reversed(below)
 
 
 def _branches(trie: bytes, place: int, name: bytes) -> Iterator[tuple[int, bytes]]:
@@ -179,9 +205,14 @@ def _number(trie: bytes, place: int) -> tuple[int, int]:
 
 def _trie(image: Slice) -> bytes:
     for command in image.of(EXPORTS_TRIE):
-        offset, size = image.fields(command, "II")
-        return bytes(image.window.cut(offset, size, "export table"))
+        return _cut(image, *image.fields(command, "II"))
     for command in image.of(*DYLD_INFO):
-        offset, size = image.fields(command, "II", 40)
-        return bytes(image.window.cut(offset, size, "export table"))
+        return _cut(image, *image.fields(command, "II", 40))
     return b""
+
+
+def _cut(image: Slice, offset: int, size: int) -> bytes:
+    view = image.window.cut(offset, size, "export table")
+    if size > _LONGEST_TRIE:
+        raise BinaryError(f"export table: {size} bytes are more than there can be")
+    return bytes(view)

@@ -50,7 +50,7 @@ def corrected(image: Image, changes: Iterable[tuple[int, bytes]], size: int) -> 
     for offset, content in changes:
         total += _residue(content, offset) - _residue(view[offset : offset + len(content)], offset)
     if size < len(view):
-        total -= _residue(view[size:], size)
+        total -= _sum_from(view, size)
     return _value(total, size)
 
 
@@ -58,9 +58,14 @@ def _sum(image: Image) -> int:
     """The sum of all words but the checksum's own; mapped pages are given back on the way."""
     view = image.window.view
     own = image.optional + CHECKSUM_FIELD
-    total = -_residue(view[own : own + 4], own)
-    for start in range(0, len(view), WINDOW):
-        total += _residue(view[start : start + WINDOW], start)
+    return _sum_from(view, 0) - _residue(view[own : own + 4], own)
+
+
+def _sum_from(view: memoryview, place: int) -> int:
+    total = 0
+    for start in range(place - place % WINDOW, len(view), WINDOW):
+        begin = max(start, place)
+        total += _residue(view[begin : start + WINDOW], begin)
         forget(view, start)
     return total
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from builder.binary import fatbin
-from builder.binary.model import Binary, Kind
+from builder.binary.model import Binary, BinaryError, Kind
 from builder.binary.pe.image import Directory, Image, open_image
 from builder.binary.pe.tables import (
     Import,
@@ -195,8 +195,12 @@ def _build_id(image: Image) -> str:
 
 
 def _cuda_sections(image: Image) -> Iterator[Window]:
+    left = len(image.window.view)
     for section in image.sections:
         if section.name in _CUDA_SECTIONS:
             size = min(section.size or section.stored, section.stored)
             view = image.window.cut(section.start, size, "CUDA section")
+            left -= size
+            if left < 0:
+                raise BinaryError("CUDA sections overlap")
             yield Window(view, image.window.order)

@@ -58,12 +58,13 @@ def find_room(image: Image, names: Iterable[bytes], size: int) -> Room:
         taken, content = _packed(left, limit - begin)
         memory = begin + len(content)
         beyond = image.window.view[section.start + section.size : section.start + memory]
-        if not taken or any(beyond):
+        reach = aligned(section.address + memory, image.section_alignment)
+        if not taken or any(beyond) or reach >= 1 << 32:
             continue
         addresses.update((name, section.address + begin + at) for name, at in taken.items())
         changes.append((section.start + begin, content))
         changes.append((section.header + _SIZE_IN_MEMORY, struct.pack("<I", memory)))
-        end = max(end, aligned(section.address + memory, image.section_alignment))
+        end = max(end, reach)
         left = tuple(name for name in left if name not in taken)
     if left:
         return _with_section(image, left, Room(addresses, tuple(changes), size))
