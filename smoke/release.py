@@ -35,13 +35,18 @@ def steady_names(content: Content, kind: str) -> Mapping[str, Member]:
         top = f"{next(iter(tops))}/" if len(tops) == 1 else ""
     found: dict[str, Member] = {}
     for member in content.members:
-        name = member.name.removeprefix(top)
-        if name == MANIFEST or is_graft(name) or _PASSING.fullmatch(name):
-            continue
-        for form, steady in _STEADY:
-            name = form.sub(steady, name)
-        found[name] = member
+        if name := _steady(member.name.removeprefix(top)):
+            found[name] = member
     return found
+
+
+def _steady(name: str) -> str:
+    """A name without versions, or nothing for what no user of a package asks for."""
+    if name == MANIFEST or is_graft(name) or _PASSING.fullmatch(name):
+        return ""
+    for form, steady in _STEADY:
+        name = form.sub(steady, name)
+    return name
 
 
 def snapshot(subject: Subject) -> Release:
@@ -66,10 +71,11 @@ def offers(subject: Subject) -> Iterator[tuple[str, frozenset[str]]]:
 
 def of_manifest(manifest: Manifest) -> Release:
     """A release of which only the list of contents is there."""
+    items = {name: item for item in manifest.items if (name := _steady(item.path))}
     return Release(
         f"{manifest.name} {manifest.version}",
-        {item.path: None if item.link else item.size for item in manifest.items},
-        {item.path: item.exports for item in manifest.items if item.exports is not None},
+        {name: None if item.link else item.size for name, item in items.items()},
+        {name: item.exports for name, item in items.items() if item.exports is not None},
         host=frozenset(manifest.host),
     )
 

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from builder.archive.content import Content as Manifest
+from builder.archive.content import Item, role_of
 from builder.config.recipe import Bundle, Checks, CxxAbi, Sibling, Sizes
 from smoke.catalogue import choose
 from smoke.checks import CATALOGUE
@@ -412,3 +414,12 @@ def test_one_wheel_alone_is_no_set(tmp_path: Path) -> None:
     one = wheel(tmp_path, f"one-1-{LINUX}.whl", {"one.py": b""})
 
     assert check_together([subject_of(Request(one))]) is None
+
+
+def test_a_manifest_names_files_as_a_package_does(tmp_path: Path) -> None:
+    files = ("lib/libdep-0123abcd.so.1", "lib/libown.so", "build-content.json", "include/own.h")
+    manifest = Manifest("own", "1.0", "x", tuple(Item(file, role_of(file), 1) for file in files))
+    path = tmp_path / "own.content.json"
+    path.write_bytes(bytes(manifest))
+
+    assert sorted(read_release(path).files) == ["include/own.h", "lib/libown.so"]
