@@ -113,7 +113,8 @@ class _Reader:
         while place < len(data) and data[place]:
             word = data[place : place + 20].split(b" ", 1)[0]
             length = int(word) if word.isdigit() else 0
-            key, equals, value = data[place + len(word) + 1 : place + length - 1].partition(b"=")
+            end = max(place, place + length - 1)
+            key, equals, value = data[place + len(word) + 1 : end].partition(b"=")
             if not equals:
                 raise self._damage("a header for a member is not readable")
             if key in _USED:

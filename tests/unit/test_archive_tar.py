@@ -66,6 +66,12 @@ def test_an_archive_that_is_cut_between_two_members_is_damaged(
     )
 
 
+@pytest.mark.parametrize("records", [b"0 a=b\n", b"a=b\n", b"3 a=b\n", b"6 path\n", b"\xff 1=\n"])
+def test_a_record_that_cannot_be_read_is_damage(records: bytes, tmp_path: Path) -> None:
+    with pytest.raises(ArchiveError, match="a header for a member is not readable"):
+        contents(tmp_path, member("x", records, tarfile.XHDTYPE) + WHOLE)
+
+
 def test_what_nobody_asks_for_in_the_headers_is_not_held(tmp_path: Path) -> None:
     records = b"".join(b"11 %06d=\n" % number for number in range(380_000))
     data = gzip.compress(member("x", records, tarfile.XGLTYPE) + WHOLE)

@@ -139,6 +139,13 @@ def many_symbols(group: int) -> bytes:
     return bytes(image) + table + names
 
 
+def many_commands() -> bytes:
+    count = 1 << 17
+    head = struct.pack("<8I", 0xFEEDFACF, make_macho.ARM64, 0, 6, count, 8 * count, 0, 0)
+    image = head + struct.pack("<II", 0x99, 8) * count
+    return make_macho.fat(*[(make_macho.ARM64, 0, image)] * 16)
+
+
 def device_code_of_a_dll() -> bytes:
     """Sections of device code which are all the same bytes, told by headers behind these."""
     content, count = make_elf.container(*[(2, 80, 0)] * 2000), 3000
@@ -184,6 +191,7 @@ COSTLY: dict[str, tuple[Callable[[], bytes], str]] = {
     "Mach-O, exports with long names": (wide_exports, "beyond reason"),
     "Mach-O, many defined names": (lambda: many_symbols(0), "over 524288 names cannot be"),
     "Mach-O, many undefined names": (lambda: many_symbols(1), "over 524288 names cannot be"),
+    "Mach-O, many load commands": (many_commands, "load commands: more than"),
     "PE, sections of device code that overlap": (device_code_of_a_dll, "CUDA sections overlap"),
     "PE, a large certificate": (large_certificate, ""),
     "ELF, many sections": (lambda: without_hash(1_000_000), ""),

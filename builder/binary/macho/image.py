@@ -65,8 +65,9 @@ LOADED: Final = frozenset({2, 6, 7, 8})
 _MOST_MACHINES: Final = 64
 MOST_NAMES: Final = 1 << 19
 """Of one kind, in one image."""
-_MOST_COMMANDS: Final = 1 << 20
+_LONGEST_COMMANDS: Final = 1 << 20
 """Bytes; the largest programs have a few ten thousand."""
+_MOST_COMMANDS: Final = 1 << 13
 
 _MACHINES: Final = {
     (7, 3): "i386",
@@ -302,7 +303,7 @@ def _open(view: memoryview, offset: int, alignment: int) -> Slice:
     window = Window(view, order)
     _, processor, model, type_, count, size, flags = window.numbers("7I", 0, "header")
     start = 32 if bits == 64 else 28  # noqa: PLR2004  # a class, not a number
-    if size > _MOST_COMMANDS:
+    if size > _LONGEST_COMMANDS:
         raise BinaryError(f"header: {size} bytes of load commands")
     window.cut(start, size, "load commands")
     commands = _commands(window, start, count, start + size)
@@ -329,6 +330,8 @@ def _commands(window: Window, place: int, count: int, end: int) -> tuple[Command
             raise BinaryError(f"load command {kind:#x} at {place:#x}: {size} bytes")
         found.append(Command(kind, place, size))
         place += size
+        if len(found) > _MOST_COMMANDS:
+            raise BinaryError(f"load commands: more than {_MOST_COMMANDS} of them")
     for kind in _ONCE:
         if sum(command.kind == kind for command in found) > 1:
             raise BinaryError(f"load commands: {kind:#x} is there more than once")
