@@ -18,8 +18,8 @@ from smoke.catalogue import Check, choose, listing, reference
 from smoke.checks import CATALOGUE
 from smoke.junit import to_junit
 from smoke.previous import read_release
-from smoke.probing import open_environment
-from smoke.report import Report, document, merged, to_lines
+from smoke.probing import interpreter_of, open_environment
+from smoke.report import Report, document, merged, to_lines, write_report
 from smoke.runner import Request, check_artifact, check_environment, subject_of
 from smoke.sarif import to_sarif
 from smoke.subject import Expectations, Subject
@@ -50,17 +50,16 @@ def main(argv: Sequence[str], search_path: str) -> int:
         reports = [report for _, report in done]
         if (whole := check_together([subject for subject, _ in done], checks)) is not None:
             reports.append(whole)
+        if options.junit:
+            write_report(options.junit, to_junit(reports))
+        if options.sarif:
+            write_report(options.sarif, json.dumps(to_sarif(reports, CATALOGUE), indent=1) + "\n")
     except KeyboardInterrupt:
         processes.stop()
         return 130
     except BuilderError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201  # this is a command line
         return error.exit_code
-    if options.junit:
-        options.junit.write_text(to_junit(reports), encoding="utf-8")
-    if options.sarif:
-        text = json.dumps(to_sarif(reports, CATALOGUE), indent=1)
-        options.sarif.write_text(f"{text}\n", encoding="utf-8")
     if options.json:
         print(json.dumps(document(reports), indent=2))  # noqa: T201  # this is a command line
     else:
@@ -80,26 +79,14 @@ def _check(
     wanted = Checks(imports=tuple(options.imports), timeout=options.timeout)
     subject = subject_of(Request(file.absolute(), wanted, known))
     report = check_artifact(subject, checks)
-    python = _python(options.python or (file if subject.kind == "environment" else None))
-    if python is None:
+    environment = options.python or (file if subject.kind == "environment" else None)
+    if environment is None:
         return subject, report
+    python = interpreter_of(environment)
     with tempfile.TemporaryDirectory(prefix="smoke-") as scratch:
         installed = open_environment(python, path, Path(scratch), processes)
         probed = check_environment(replace(subject, installed=installed), checks)
     return subject, merged(report, probed)
-
-
-def _python(environment: Path | None) -> Path | None:
-    """The interpreter of an environment's folder, or the interpreter that was given itself."""
-    if environment is None:
-        return None
-    candidates = (environment, environment / "bin" / "python", environment / "Scripts/python.exe")
-    for candidate in candidates:
-        if candidate.is_file():
-            return candidate.absolute()
-    raise UsageError(
-        f"`{environment}` is no environment", hint="give its folder or its interpreter"
-    )
 
 
 def _print_list(checks: tuple[Check, ...], *, json_wanted: bool, markdown: bool) -> None:

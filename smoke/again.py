@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import mmap
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from tempfile import gettempdir
-from typing import Final, Protocol
+from typing import Protocol
 
 from builder.archive.conda import read_conda
-from builder.archive.file import File
-from builder.archive.spool import Held, Spooled
+from builder.archive.file import File, first_bytes
+from builder.archive.refusals import Member as Listed
 from builder.archive.tar import read_tar
 from builder.archive.tar_source import Content as Stream
 from builder.archive.tar_source import open_source
+from builder.archive.zip_entry import looks_like_zip
 from builder.archive.zip_read import Zip
 from builder.binary import BinaryError, defined
 from smoke.subject import Member, Subject, content_of
 
 __all__ = ["Raw", "again", "offered"]
-
-_BIG: Final = 8 << 20
-"""Bytes of a member from which on it is not held in memory."""
-_CHUNK: Final = 1 << 20
 
 Wanted = Callable[[Member], bool]
 
@@ -70,49 +66,29 @@ def offered(subject: Subject, wanted: Wanted) -> Iterator[tuple[Member, tuple[st
 
 
 def _packed(path: Path, names: dict[str, Member]) -> Iterator[tuple[str, Raw]]:
-    with path.open("rb") as file:
-        is_zip = file.read(2) == b"PK"
-    if is_zip:
-        with Zip(path) as archive:
-            if path.suffix == ".conda":
-                yield from _streamed((m.path, s) for m, s in read_conda(archive) if m.path in names)
-            else:
-                yield from _zipped(archive, names)
+    folder = Path(gettempdir())
+    if not looks_like_zip(first_bytes(path, 4)):
+        with open_source(path) as source:
+            wanted = (m for m in read_tar(source, path.name) if m[0].kind == "file")
+            yield from _streamed(wanted, names, folder)
         return
-    with open_source(path) as source:
-        yield from _streamed(
-            (m.path, s)
-            for m, s in read_tar(source, path.name)
-            if m.kind == "file" and m.path in names
-        )
+    with Zip(path) as archive:
+        if path.suffix == ".conda":
+            yield from _streamed(read_conda(archive), names, folder)
+            return
+        for entry in archive.entries:
+            if entry.name in names:
+                with archive.content(entry, folder) as content:
+                    yield entry.name, content
 
 
-def _zipped(archive: Zip, names: dict[str, Member]) -> Iterator[tuple[str, Raw]]:
-    for entry in archive.entries:
-        if entry.name not in names:
-            continue
-        if entry.size < _BIG:
-            yield entry.name, archive.hold(entry)
-            continue
-        spooled = archive.spool(entry, Path(gettempdir()), blocks=False)
-        try:
-            yield entry.name, spooled
-        finally:
-            spooled.close()
-
-
-def _streamed(streams: Iterator[tuple[str, Stream]]) -> Iterator[tuple[str, Raw]]:
-    for name, stream in streams:
-        if stream.left < _BIG:
-            yield name, Held(stream.read(stream.left))
-            continue
-        spooled = Spooled(Path(gettempdir()))
-        try:
-            while chunk := stream.read(_CHUNK):
-                spooled.append(chunk)
-            yield name, spooled
-        finally:
-            spooled.close()
+def _streamed(
+    streams: Iterable[tuple[Listed, Stream]], names: dict[str, Member], folder: Path
+) -> Iterator[tuple[str, Raw]]:
+    for member, stream in streams:
+        if member.path in names:
+            with stream.whole(folder) as content:
+                yield member.path, content
 
 
 class _Lying:
@@ -124,8 +100,5 @@ class _Lying:
 
 
 def _on_disk(path: Path) -> Iterator[Raw]:
-    file = File(os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0)))
-    try:
+    with File.open(path) as file:
         yield _Lying(file)
-    finally:
-        file.close()

@@ -5,13 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Literal
+from typing import Final, Literal
 
 from builder.errors import NothingSelected
 from smoke.report import Severity
 from smoke.subject import Kind, Subject
 
-__all__ = ["Check", "Need", "Outcome", "Skip", "choose", "listing", "reference"]
+__all__ = [
+    "NO_BINARIES",
+    "Check",
+    "Need",
+    "Outcome",
+    "Skip",
+    "choose",
+    "is_chosen",
+    "listing",
+    "reference",
+    "some",
+]
 
 Need = Literal["artifact", "environment", "core", "set"]
 
@@ -29,6 +40,16 @@ class Skip:
     """A check that has nothing to say here, and why."""
 
     reason: str
+
+
+NO_BINARIES: Final = Skip("there is no binary in it")
+_NAMED: Final = 5
+
+
+def some(names: Sequence[str]) -> str:
+    """The first names of a list that may be long, and how many more there are."""
+    more = f" and {len(names) - _NAMED} more" if names[_NAMED:] else ""
+    return ", ".join(names[:_NAMED]) + more
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +94,7 @@ def choose(
     Raises `NothingSelected` when that leaves none.
     """
     known = tuple(checks)
-    chosen = tuple(
-        check
-        for check in known
-        if any(fnmatchcase(check.id, glob) for glob in (select or ("*",)))
-        and not any(fnmatchcase(check.id, glob) for glob in skip)
-    )
+    chosen = tuple(check for check in known if is_chosen(check.id, select, skip))
     if not chosen:
         wanted = " ".join([*select, *(f"!{glob}" for glob in skip)])
         raise NothingSelected(
@@ -86,6 +102,12 @@ def choose(
             hint="choose from: " + ", ".join(check.id for check in known),
         )
     return chosen
+
+
+def is_chosen(name: str, select: Sequence[str], skip: Sequence[str]) -> bool:
+    """Whether an id matches a glob of `select` (any when empty) and none of `skip`."""
+    wanted = any(fnmatchcase(name, glob) for glob in select or ("*",))
+    return wanted and not any(fnmatchcase(name, glob) for glob in skip)
 
 
 def listing(checks: Iterable[Check]) -> dict[str, object]:

@@ -10,7 +10,6 @@ import os
 import posixpath
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
@@ -21,21 +20,21 @@ from typing import Final, Protocol
 from builder.archive.conda import INDEX, read_conda, subdir_of
 from builder.archive.content import MANIFEST
 from builder.archive.content import Content as Manifest
-from builder.archive.file import File
+from builder.archive.file import BIG, File, first_bytes
 from builder.archive.record import encode_digest
-from builder.archive.refusals import Limits, refuse
 from builder.archive.refusals import Member as Listed
-from builder.archive.spool import Held, Spooled
+from builder.archive.refusals import harm
 from builder.archive.tar import read_tar
 from builder.archive.tar_source import Content as Stream
 from builder.archive.tar_source import open_source
 from builder.archive.wheel_rules import member_of
 from builder.archive.workers import on_each
+from builder.archive.zip_entry import looks_like_zip
 from builder.archive.zip_read import Entry, Zip, ZipError
 from builder.binary import Binary, BinaryError, Flaw, flaws, looks_like, read
 from builder.errors import BuilderError
 from builder.relink.dll_folders import Registered, registered_folders
-from builder.relink.facts import followed
+from builder.relink.facts import followed, target_of
 from smoke.subject import Content, Kind, Member, Trace
 from smoke.traces import Scan, scanner, secrets
 
@@ -44,12 +43,8 @@ __all__ = ["SITE", "Reading", "read_content"]
 SITE: Final = "lib/python3/site-packages"
 """Where a wheel's root is in the installed layout; the middle folder's name never matters."""
 
-_BIG: Final = 8 << 20
-"""Bytes of a member from which on it is not held in memory."""
-_CHUNK: Final = 1 << 20
 _HEAD: Final = 8
 _LONGEST_TEXT: Final = 64 << 20
-_LONGEST_TARGET: Final = 4096
 _MOST_THREADS: Final = 8
 _TEXTS: Final = re.compile(
     r"[^/]+\.dist-info/(METADATA|WHEEL|RECORD|entry_points\.txt|sboms/.+\.json|licenses/.+"
@@ -85,6 +80,8 @@ class _Raw(Protocol):
 
     def read(self, offset: int, size: int, /) -> bytes: ...
 
+    def windows(self) -> Iterator[bytes]: ...
+
 
 _Source = Callable[[], Path | memoryview]
 
@@ -104,8 +101,7 @@ class _Found:
         digest = sha256()
 
         def windows() -> Iterator[bytes]:
-            for start in range(0, raw.size, _CHUNK):
-                window = raw.read(start, _CHUNK)
+            for window in raw.windows():
                 digest.update(window)
                 yield window
 
@@ -148,7 +144,7 @@ class _Found:
     def _words(self, name: str, raw: _Raw) -> tuple[Trace, ...]:
         """The secrets in a text; its words are kept when it is metadata."""
         is_metadata = _TEXTS.fullmatch(name) is not None and raw.size <= _LONGEST_TEXT
-        if raw.size > _BIG and not is_metadata:
+        if raw.size > BIG and not is_metadata:
             return ()
         content = raw.read(0, raw.size)
         if is_metadata:
@@ -215,13 +211,10 @@ def _conda(path: Path, found: _Found, reading: Reading) -> Content:
 
 
 def _archive(path: Path, found: _Found, reading: Reading) -> Content:
-    with path.open("rb") as file:
-        is_zip = file.read(2) == b"PK"
-    if is_zip:
+    if looks_like_zip(first_bytes(path, 4)):
         with Zip(path) as archive:
             listed = [
-                replace(member_of(entry), target=_target(archive, entry))
-                for entry in archive.entries
+                replace(member_of(entry), target=archive.target(entry)) for entry in archive.entries
             ]
             found.faults += _faults(listed, path)
             if not found.faults:
@@ -233,15 +226,15 @@ def _archive(path: Path, found: _Found, reading: Reading) -> Content:
     return replace(found.content(), host=_expected(found.texts))
 
 
-def _expected(texts: Mapping[str, str]) -> tuple[str, ...]:
-    """The libraries that the list of contents in an archive expects on the host."""
+def _expected(texts: Mapping[str, str]) -> tuple[str, ...] | None:
+    """The libraries that the list of contents in an archive expects on the host; None without one."""
     for name, text in texts.items():
         if posixpath.basename(name) == MANIFEST and name.count("/") == 1:
             try:
                 return Manifest.parse(text.encode(), name).host
             except BuilderError:
-                return ()
-    return ()
+                return None
+    return None
 
 
 def _members(archive: Zip, found: _Found, reading: Reading, place: Callable[[str], str]) -> None:
@@ -251,25 +244,13 @@ def _members(archive: Zip, found: _Found, reading: Reading, place: Callable[[str
 
     def look(entry: Entry) -> None:
         try:
-            with _unpacked(archive, entry, reading) as raw:
+            with archive.content(entry, reading.folder) as raw:
                 found.note(entry.name, place(entry.name), raw, lambda: raw.view)
         except ZipError as error:
             found.faults.append(f"{entry.name}: {error.fault}")
 
     on_each(look, entries, reading.threads)
     found.faults.sort()
-
-
-@contextmanager
-def _unpacked(archive: Zip, entry: Entry, reading: Reading) -> Iterator[Held | Spooled]:
-    if entry.size < _BIG:
-        yield archive.hold(entry)
-        return
-    spooled = archive.spool(entry, reading.folder, blocks=False)
-    try:
-        yield spooled
-    finally:
-        spooled.close()
 
 
 def _stream(
@@ -280,45 +261,20 @@ def _stream(
     for member, stream in members:
         listed.append(member)
         if member.kind == "file":
-            _streamed(member, stream, found, reading)
+            with stream.whole(reading.folder) as raw:
+                found.note(member.path, member.path, raw, lambda raw=raw: raw.view)  # type: ignore[misc]  # mypy#1484
     found.faults += _faults(listed, path)
     if not found.faults:
         _links(listed, found)
 
 
-def _streamed(member: Listed, stream: Stream, found: _Found, reading: Reading) -> None:
-    if stream.left < _BIG:
-        held = Held(stream.read(stream.left))
-        found.note(member.path, member.path, held, lambda: held.view)
-        return
-    spooled = Spooled(reading.folder)
-    try:
-        while chunk := stream.read(_CHUNK):
-            spooled.append(chunk)
-        found.note(member.path, member.path, spooled, lambda: spooled.view)
-    finally:
-        spooled.close()
-
-
 def _links(listed: Sequence[Listed], found: _Found) -> None:
     """The links of an archive as members, with what they lead to in the end."""
     first = {
-        member.path: posixpath.normpath(
-            posixpath.join(
-                posixpath.dirname(member.path) if member.kind == "link" else "", member.target
-            )
-        )
-        for member in listed
-        if member.kind in {"link", "hardlink"}
+        member.path: target_of(member) for member in listed if member.kind in {"link", "hardlink"}
     }
     for name, target in followed(first).items():
         found.members.append(Member(name, name, 0, "", link=target))
-
-
-def _target(archive: Zip, entry: Entry) -> str:
-    if entry.kind != "link":
-        return ""
-    return archive.head(entry, _LONGEST_TARGET).decode("utf-8", "backslashreplace")
 
 
 def _folder(root: Path, found: _Found, reading: Reading) -> Content:
@@ -342,25 +298,25 @@ def _folder(root: Path, found: _Found, reading: Reading) -> Content:
     return found.content()
 
 
-class _File:
+class _Lying:
     """A file where it lies, as the bytes of a member."""
 
-    def __init__(self, file: File, size: int) -> None:
-        self.size = size
-        self.read = file.read
+    def __init__(self, file: File) -> None:
+        self.size = os.fstat(file.descriptor).st_size
+        self.read, self._file = file.read, file
+
+    def windows(self) -> Iterator[bytes]:
+        return self._file.windows(0, self.size)
 
 
 def _on_disk(path: Path, name: str, found: _Found) -> None:
     try:
-        file = File(os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0)))
+        file = File.open(path)
     except OSError as error:
         found.faults.append(f"{name}: cannot be read: {error.strerror}")
         return
-    try:
-        raw = _File(file, os.fstat(file.descriptor).st_size)
-        found.note(name, name, raw, lambda: path)
-    finally:
-        file.close()
+    with file:
+        found.note(name, name, _Lying(file), lambda: path)
 
 
 def _installed(name: str) -> str:
@@ -372,10 +328,8 @@ def _installed(name: str) -> str:
 
 
 def _faults(listed: Sequence[Listed], path: Path) -> Iterator[str]:
-    """Why an archive must not be unpacked. A clash of case is legal on Linux."""
-    for refusal in refuse(listed, path.stat().st_size, Limits()):
-        if refusal.rule != "case":
-            yield f"{refusal.member}: {refusal.why}"
+    """Why an archive must not be unpacked."""
+    return (f"{one.member}: {one.why}" for one in harm(listed, path.stat().st_size))
 
 
 def _not_for_wheels(archive: Zip) -> Iterator[str]:

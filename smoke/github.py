@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 
-from smoke.report import Report, Result
+from smoke.report import LEVELS, Report, Result
 
 __all__ = ["to_annotations", "to_markdown"]
 
 _MOST = 10
 """GitHub shows that many annotations of each kind for a step, and drops the others silently."""
-_LEVELS = {"fail": "error", "crash": "error", "warn": "warning"}
 
 
 def to_annotations(reports: Sequence[Report]) -> tuple[str, ...]:
@@ -19,7 +18,7 @@ def to_annotations(reports: Sequence[Report]) -> tuple[str, ...]:
     shown: dict[str, list[str]] = {"error": [], "warning": []}
     for report in reports:
         for result in report.results:
-            level = _LEVELS.get(result.status)
+            level = LEVELS.get(result.status)
             if level is not None:
                 shown[level].append(_annotation(level, report, result))
     return tuple(line for lines in shown.values() for line in lines[:_MOST])
@@ -45,7 +44,7 @@ def _annotation(level: str, report: Report, result: Result) -> str:
 
 
 def _findings(report: Report) -> Iterator[str]:
-    found = [one for one in report.results if one.status in _LEVELS]
+    found = [one for one in report.results if one.status in LEVELS]
     if not found:
         return
     yield ""

@@ -49,7 +49,7 @@ def linked(content: Content, expectations: Expectations) -> Linked | None:
     if case is None:
         return None
     rules = Rules(
-        exclude=(*content.host, *expectations.bundle.exclude),
+        exclude=(*(content.host or ()), *expectations.bundle.exclude),
         siblings=tuple(
             glob for sibling in expectations.bundle.siblings for glob in sibling.libraries
         ),

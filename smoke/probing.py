@@ -9,10 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+from builder.errors import UsageError
 from builder.process import Command, Completed, ProcessError, Processes
 from smoke.subject import Distribution, EnvironmentFacts, Installed
 
-__all__ = ["Answer", "ask", "clean_environment", "ending", "open_environment", "probe_argv"]
+__all__ = [
+    "Answer",
+    "ask",
+    "clean_environment",
+    "ending",
+    "interpreter_of",
+    "open_environment",
+    "probe_argv",
+]
 
 _PROBES = Path(__file__).parent / "probes"
 _MARK = "@probe "
@@ -37,6 +46,19 @@ def clean_environment(scratch: Path, path: tuple[Path, ...]) -> Mapping[str, str
             "LANG": "C.UTF-8",
             "LC_ALL": "C.UTF-8",
         }
+    )
+
+
+def interpreter_of(environment: Path) -> Path:
+    """The interpreter of an environment's folder, or the interpreter that was given itself.
+
+    Raises `UsageError` when there is none.
+    """
+    for place in ("", "bin/python", "bin/python3", "Scripts/python.exe"):
+        if (found := environment / place).is_file():
+            return found.absolute()
+    raise UsageError(
+        f"`{environment}` is no environment", hint="give its folder or its interpreter"
     )
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterator, Mapping
-from fnmatch import fnmatchcase
 from typing import Final
 
 from builder.archive.content import MANIFEST
 from builder.archive.content import Content as Manifest
-from builder.errors import BuilderError
+from builder.relink.policy import matches
 from smoke.again import offered
 from smoke.grafts import is_graft
 from smoke.subject import Content, Member, Release, Subject, content_of
@@ -58,7 +57,7 @@ def snapshot(subject: Subject) -> Release:
         {name: None if member.link else member.size for name, member in names.items()},
         {},
         frozenset(_outside(subject)),
-        frozenset(content.host) if _has_manifest(content) else None,
+        None if content.host is None else frozenset(content.host),
     )
 
 
@@ -80,17 +79,6 @@ def of_manifest(manifest: Manifest) -> Release:
     )
 
 
-def _has_manifest(content: Content) -> bool:
-    for name, text in content.texts.items():
-        if posixpath.basename(name) == MANIFEST:
-            try:
-                Manifest.parse(text.encode(), name)
-            except BuilderError:
-                continue
-            return True
-    return False
-
-
 def _outside(subject: Subject) -> Iterator[str]:
     """The libraries that are needed, are not inside, and are no sibling's or declared host's."""
     content, bundle = content_of(subject), subject.expectations.bundle
@@ -100,5 +88,5 @@ def _outside(subject: Subject) -> Iterator[str]:
     for _, binary in content.binaries:
         for name in binary.needed:
             base = posixpath.basename(name)
-            if base.lower() not in inside and not any(fnmatchcase(base, glob) for glob in known):
+            if base.lower() not in inside and not matches(known, base):
                 yield base

@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
 from typing import Literal, get_args
 
-__all__ = ["Report", "Result", "Severity", "Status", "document", "merged", "to_lines"]
+from builder.errors import UsageError
+
+__all__ = [
+    "LEVELS",
+    "Report",
+    "Result",
+    "Severity",
+    "Status",
+    "document",
+    "merged",
+    "to_lines",
+    "write_report",
+]
 
 Status = Literal["pass", "fail", "warn", "skip", "crash"]
 Severity = Literal["error", "warning"]
+
+LEVELS: Mapping[Status, Severity] = MappingProxyType(
+    {"fail": "error", "crash": "error", "warn": "warning"}
+)
+"""What code hosts call the results that they show; all else is not shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +112,19 @@ def document(reports: Sequence[Report]) -> dict[str, object]:
 def merged(first: Report, second: Report) -> Report:
     """Two runs on one subject as one report, in this order."""
     return Report(first.subject, first.results + second.results, {**first.facts, **second.facts})
+
+
+def write_report(path: Path, text: str) -> None:
+    """Write a report where the user wants it: whole, or not at all. Raises `UsageError`."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise UsageError(
+            f"`{path}` cannot be written: {error.strerror}", hint="give a file in a writable folder"
+        ) from error
 
 
 def to_lines(report: Report, *, every: bool = False) -> tuple[str, ...]:

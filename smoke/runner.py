@@ -8,8 +8,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
+from builder.archive.file import first_bytes
 from builder.archive.tar import looks_like_tar
 from builder.archive.tar_source import packing_of
+from builder.archive.zip_entry import looks_like_zip
 from builder.binary import looks_like
 from builder.config.recipe import Checks
 from builder.errors import Interrupted, UsageError
@@ -24,7 +26,6 @@ __all__ = ["Request", "check_artifact", "check_environment", "kind_of", "run", "
 
 _UNREADABLE = "archive.readable"
 _NAMED: Final[Mapping[str, Kind]] = {".whl": "wheel", ".conda": "conda", ".tar.bz2": "conda"}
-_ZIP: Final = (b"PK\x03\x04", b"PK\x05\x06")
 _BLOCK: Final = 512
 _KNOWN: Final = (
     "a wheel, a conda package, another zip or tar, a library, a folder or an environment"
@@ -61,14 +62,8 @@ def kind_of(path: Path) -> Kind:
     for suffix, kind in _NAMED.items():
         if path.name.endswith(suffix):
             return kind
-    try:
-        with path.open("rb") as file:
-            head = file.read(_BLOCK)
-    except OSError as error:
-        raise UsageError(
-            f"`{path}` cannot be read: {error.strerror}", hint="check its permissions"
-        ) from error
-    if head.startswith(_ZIP) or packing_of(head) or looks_like_tar(head):
+    head = first_bytes(path, _BLOCK)
+    if looks_like_zip(head) or packing_of(head) or looks_like_tar(head):
         return "archive"
     if looks_like(head):
         return "binary"

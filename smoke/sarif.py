@@ -6,11 +6,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from smoke.catalogue import Check
-from smoke.report import Report, Result
+from smoke.report import LEVELS, Report, Result
 
 __all__ = ["to_sarif"]
 
-_LEVELS = {"fail": "error", "crash": "error", "warn": "warning"}
 _FILE = re.compile(r"[^\s:`]+(?=: )")
 
 
@@ -48,7 +47,7 @@ def _rule(check: Check) -> Mapping[str, object]:
 
 
 def _rows(report: Report, result: Result) -> list[Mapping[str, object]]:
-    level = _LEVELS.get(result.status)
+    level = LEVELS.get(result.status)
     texts = (result.problems or (result.reason,)) if level else ()
     rows = [_row(report, result, text, level or "note") for text in texts]
     borne = [

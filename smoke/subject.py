@@ -74,7 +74,7 @@ class Content:
     `texts` holds metadata by path: that of wheels and conda packages, CMake and pkg-config files,
     lists of contents. `damaged` names binaries that do not parse, with the reason. `claimed` are
     the platforms that the artifact is said to be for, `registered` the folders that a wheel for
-    Windows hands to the loader, `host` the libraries that an archive says it expects.
+    Windows hands to the loader, `host` the libraries that an archive says it expects, if it says so.
     """
 
     members: tuple[Member, ...]
@@ -83,7 +83,7 @@ class Content:
     texts: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     claimed: tuple[str, ...] = ()
     registered: Registered | None = None
-    host: tuple[str, ...] = ()
+    host: tuple[str, ...] | None = None
 
     @property
     def binaries(self) -> tuple[tuple[Member, Binary], ...]:

@@ -9,13 +9,17 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Self
 
+from builder.errors import UsageError
+
 if TYPE_CHECKING:
     from builder.archive.tally import Tally
 
-__all__ = ["WINDOW", "File", "copy", "file_digest"]
+__all__ = ["BIG", "WINDOW", "File", "copy", "file_digest", "first_bytes"]
 
 WINDOW = 1 << 20
 """Bytes that are held at once when a file is passed over in order."""
+BIG = 8 << 20
+"""Bytes from which on content that is only looked at is not held in memory."""
 # A pipe must not make us wait for someone who writes.
 _READ = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0)
@@ -93,6 +97,17 @@ class File:
         with self._lock:
             os.lseek(self.descriptor, offset, os.SEEK_SET)
             return os.write(self.descriptor, content)
+
+
+def first_bytes(path: Path, size: int) -> bytes:
+    """What a file begins with. Raises `UsageError` when it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return file.read(size)
+    except OSError as error:
+        raise UsageError(
+            f"`{path}` cannot be read: {error.strerror}", hint="check its permissions"
+        ) from error
 
 
 def file_digest(path: Path) -> str:

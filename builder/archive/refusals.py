@@ -22,6 +22,7 @@ __all__ = [
     "Refusal",
     "Rule",
     "UnpackError",
+    "harm",
     "refuse",
     "strip_top",
 ]
@@ -129,6 +130,11 @@ def refuse(members: Sequence[Member], packed: int, limits: Limits) -> tuple[Refu
         *_collisions(sound),
         *_bad_links(sound),
     )
+
+
+def harm(members: Sequence[Member], packed: int) -> tuple[Refusal, ...]:
+    """The same for an archive that is only looked into: a clash of case is legal on Linux."""
+    return tuple(one for one in refuse(members, packed, Limits()) if one.rule != "case")
 
 
 def _are_plain(members: Sequence[Member]) -> bool:

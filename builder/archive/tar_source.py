@@ -14,8 +14,9 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Final, Protocol, cast
 
-from builder.archive.file import File
+from builder.archive.file import BIG, File
 from builder.archive.refusals import Limits
+from builder.archive.spool import Held, Spooled
 from builder.errors import UsageError
 
 __all__ = [
@@ -91,6 +92,21 @@ class Content:
         """Pass over what is left."""
         self._source.skip(self.left)
         self.left = 0
+
+    @contextmanager
+    def whole(self, folder: Path, head: bytes = b"") -> Iterator[Held | Spooled]:
+        """What is left behind `head`, which was read: in memory, or in a file made in `folder`."""
+        if self.left < BIG:
+            yield Held(head + self.read(self.left))
+            return
+        spooled = Spooled(folder)
+        try:
+            spooled.append(head)
+            while chunk := self.read(_CHUNK):
+                spooled.append(chunk)
+            yield spooled
+        finally:
+            spooled.close()
 
 
 class _Decoder(Protocol):

@@ -22,13 +22,13 @@ from typing import Final, Protocol
 from builder.archive.refusals import Kind, Limits, Member, Refusal, UnpackError, refuse, strip_top
 from builder.archive.tar import read_tar
 from builder.archive.tar_source import ArchiveError, open_source
+from builder.archive.zip_entry import looks_like_zip
 from builder.errors import BuilderError
 
 __all__ = ["Limits", "UnpackError", "unpack"]
 
 _CHUNK: Final = 1 << 20
 _LONGEST_TARGET: Final = 4096
-_ZIP: Final = (b"PK\x03\x04", b"PK\x05\x06")
 _DAMAGE: Final = (
     zipfile.BadZipFile,
     zipfile.LargeZipFile,
@@ -67,7 +67,7 @@ def unpack(archive: Path, folder: Path, *, limits: Limits | None = None) -> Path
     bounds = limits or Limits()
     with _whole(archive), archive.open("rb") as file:
         packed = os.fstat(file.fileno()).st_size
-        if file.read(4) in _ZIP:
+        if looks_like_zip(file.read(4)):
             with zipfile.ZipFile(file) as opened:
                 members = _judged(_zip_members(opened, bounds), archive, packed, bounds)
                 _write(members, _zip_contents(opened), folder)

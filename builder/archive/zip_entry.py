@@ -7,7 +7,16 @@ from typing import Final, Literal, NamedTuple
 
 from builder.errors import UsageError
 
-__all__ = ["DEFLATED", "ENCRYPTED", "METHODS", "STORED", "Entry", "ZipError", "method_name"]
+__all__ = [
+    "DEFLATED",
+    "ENCRYPTED",
+    "METHODS",
+    "STORED",
+    "Entry",
+    "ZipError",
+    "looks_like_zip",
+    "method_name",
+]
 
 STORED: Final = 0
 DEFLATED: Final = 8
@@ -16,6 +25,7 @@ ENCRYPTED: Final = 0x2041
 """Flags of a member that nobody can read without a key: it, its header, or all of it is encrypted."""
 _METHODS: Final = {9: "deflate64", 12: "bzip2", 14: "lzma", 93: "zstandard", 95: "xz"}
 _PLAIN: Final = frozenset({0, stat.S_IFREG})
+_MAGICS: Final = (b"PK\x03\x04", b"PK\x05\x06")
 
 
 class ZipError(UsageError):
@@ -26,6 +36,11 @@ class ZipError(UsageError):
             f"`{archive}` is not a sound zip: {fault}", hint="build or download it again"
         )
         self.fault = fault
+
+
+def looks_like_zip(head: bytes) -> bool:
+    """Whether a file that begins like this is a zip: with a member, or empty."""
+    return head.startswith(_MAGICS)
 
 
 class Entry(NamedTuple):

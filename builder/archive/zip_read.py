@@ -11,12 +11,13 @@ import stat
 import struct
 import zlib
 from bisect import bisect_right
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NoReturn, Self
 
 from builder.archive.deflate import Blocks, DeflateError, crc32, inflate, inflate_bytes
-from builder.archive.file import WINDOW, File
+from builder.archive.file import BIG, WINDOW, File
 from builder.archive.spool import Held, Spooled
 from builder.archive.tally import Tally
 from builder.archive.zip_directory import read_directory, widened
@@ -28,6 +29,7 @@ __all__ = ["Entry", "Zip", "ZipError"]
 
 _LOCAL: Final = struct.Struct("<4s5H3L2H")
 _LARGEST_READ: Final = 256 << 20
+_LONGEST_TARGET: Final = 4096
 _HEADERS: Final = 64 << 10
 """Bytes read at once when the headers of many small members are passed over."""
 _FEW: Final = 8 << 10
@@ -192,6 +194,12 @@ class Zip:
         except zlib.error as error:
             raise self._error(f"{entry.name!r} is damaged: {error}") from error
 
+    def target(self, entry: Entry) -> str:
+        """Where a link leads, as it is written; empty for what is none."""
+        if entry.kind != "link":
+            return ""
+        return self.head(entry, _LONGEST_TARGET).decode("utf-8", "backslashreplace")
+
     def read(self, entry: Entry) -> bytes:
         """The whole content of a member of at most 256 MiB."""
         if entry.size > _LARGEST_READ:
@@ -243,6 +251,15 @@ class Zip:
         content = bytearray()
         found = self._inflate(entry, content.extend, blocks=True)
         return Held(bytes(content), found)
+
+    @contextmanager
+    def content(self, entry: Entry, folder: Path) -> Iterator[Held | Spooled]:
+        """The content of a member while it is looked at: in memory, or in a file made in `folder`."""
+        held = self.hold(entry) if entry.size < BIG else self.spool(entry, folder, blocks=False)
+        try:
+            yield held
+        finally:
+            held.close()
 
     def _inflate(
         self, entry: Entry, sink: Callable[[memoryview], None], *, blocks: bool

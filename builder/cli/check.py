@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypedDict
 import click
 
 from builder.cli import surroundings
-from builder.cli.common import append_summary, print_json, shared_options, words, write_text
+from builder.cli.common import append_summary, print_json, shared_options, words
 from builder.cli.display import display_for
 from builder.errors import UsageError
 
@@ -113,7 +113,7 @@ def command(
     from builder.verbs.check import check  # noqa: PLC0415
     from smoke.checks import CATALOGUE  # noqa: PLC0415
     from smoke.junit import to_junit  # noqa: PLC0415
-    from smoke.report import document, to_lines  # noqa: PLC0415
+    from smoke.report import document, to_lines, write_report  # noqa: PLC0415
     from smoke.sarif import to_sarif  # noqa: PLC0415
 
     plugins = Plugins.installed(without=words(without_plugin))
@@ -138,9 +138,9 @@ def command(
     finally:
         display.close()
     if junit is not None:
-        write_text(junit, to_junit(reports))
+        write_report(junit, to_junit(reports))
     if sarif is not None:
-        write_text(sarif, json.dumps(to_sarif(reports, (*CATALOGUE, *extra)), indent=1) + "\n")
+        write_report(sarif, json.dumps(to_sarif(reports, (*CATALOGUE, *extra)), indent=1) + "\n")
     _tell_github(reports, environ)
     if as_json:
         print_json(document(reports))

@@ -12,7 +12,7 @@ import click
 
 from builder.errors import UsageError
 
-__all__ = ["Talk", "append_summary", "print_json", "shared_options", "words", "write_text"]
+__all__ = ["Talk", "append_summary", "print_json", "shared_options", "words"]
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -58,17 +58,4 @@ def append_summary(path: Path, text: str) -> None:
         raise UsageError(
             f"the step summary `{path}` cannot be written: {error.strerror}",
             hint="unset GITHUB_STEP_SUMMARY, or point it at a writable file",
-        ) from error
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a report where the user wants it: whole, or not at all. Raises `UsageError`."""
-    part = path.with_name(f"{path.name}.part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise UsageError(
-            f"`{path}` cannot be written: {error.strerror}", hint="give a file in a writable folder"
         ) from error

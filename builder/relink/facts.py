@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 import posixpath
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from builder.archive.file import BIG
 from builder.archive.workers import on_each
 from builder.binary import Binary, BinaryError, looks_like, read
 from builder.errors import UsageError
@@ -26,14 +26,10 @@ if TYPE_CHECKING:
     from builder.archive.zip_read import Entry, Zip
     from builder.relink.cache import FactCache
 
-__all__ = ["BIG", "Facts", "followed", "scan", "scan_folder", "scan_stream"]
+__all__ = ["Facts", "followed", "scan", "scan_folder", "scan_stream", "target_of"]
 
-BIG: Final = 8 << 20
-"""Bytes of a member from which on it is not inflated in memory."""
 _HEAD: Final = 8
-_CHUNK: Final = 1 << 20
 _MOST_HOPS: Final = 40
-_LONGEST_TARGET: Final = 4096
 _WORTH_A_THREAD: Final = 1 << 20
 _MOST_THREADS: Final = 8
 """Each may hold the packed and the raw bytes of a member that is nearly big."""
@@ -116,7 +112,7 @@ def scan_stream(
     for member, content in members:
         tops[_top(member.path)] = None
         if member.kind in {"link", "hardlink"}:
-            links[member.path] = _target(member)
+            links[member.path] = target_of(member)
         if member.kind != "file":
             continue
         tally.add(inflated=member.size)
@@ -125,8 +121,8 @@ def scan_stream(
         if reader is None:
             continue
         try:
-            with _whole(head, content, folder) as view:
-                found[member.path] = reader(view)
+            with content.whole(folder, head) as whole:
+                found[member.path] = reader(whole.view)
         except BinaryError as error:
             broken[member.path] = error.message
     return Facts(found, broken, followed(links), tuple(sorted(tops)))
@@ -198,7 +194,7 @@ class _Scan:
             spooled.close()
 
     def _link(self, entry: Entry) -> None:
-        target = self._archive.head(entry, _LONGEST_TARGET).decode("utf-8", "backslashreplace")
+        target = self._archive.target(entry)
         self._links[entry.name] = _joined(posixpath.dirname(entry.name), target)
 
     def _spool(self, entry: Entry) -> None:
@@ -244,7 +240,7 @@ def _reader(head: bytes, *, objects: bool) -> Callable[[memoryview], Binary] | N
     return None
 
 
-def _target(member: Member) -> str:
+def target_of(member: Member) -> str:
     """Where a link leads, as a path of the archive; a hard link says so itself."""
     folder = posixpath.dirname(member.path) if member.kind == "link" else ""
     return _joined(folder, member.target)
@@ -265,22 +261,6 @@ def followed(links: Mapping[str, str]) -> Mapping[str, str]:
                 break
             target = links[target]
     return ends
-
-
-@contextmanager
-def _whole(head: bytes, content: Content, folder: Path) -> Iterator[memoryview]:
-    """All bytes of a member: in memory, or mapped from a file that nobody sees."""
-    if content.left < BIG:
-        yield memoryview(head + content.read(content.left))
-        return
-    import mmap  # noqa: PLC0415  # for big ones only
-    from tempfile import TemporaryFile  # noqa: PLC0415  # as above
-
-    with TemporaryFile(dir=folder, buffering=0) as file:
-        file.write(head)
-        while chunk := content.read(_CHUNK):
-            file.write(chunk)
-        yield memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
 
 def _files(root: Path) -> Iterator[Path]:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
+from builder.archive.file import first_bytes
+from builder.archive.zip_entry import looks_like_zip
 from builder.binary import BinaryError, looks_like, read
 from builder.errors import UsageError
 from builder.relink.facts import Facts, scan, scan_folder, scan_stream
@@ -20,8 +22,6 @@ if TYPE_CHECKING:
     from builder.archive.refusals import Member
     from builder.archive.tally import Tally
     from builder.archive.tar_source import Content
-    from builder.archive.zip_entry import Entry
-    from builder.archive.zip_read import Zip
     from builder.relink.cache import FactCache
     from builder.relink.dll_folders import Registered
 
@@ -30,11 +30,9 @@ __all__ = ["Desk", "Kind", "Looked", "look_into"]
 Kind = Literal["wheel", "conda", "archive", "static", "folder", "binary"]
 
 _HEAD: Final = 512
-_ZIP: Final = (b"PK\x03\x04", b"PK\x05\x06")
 _ZIPS: Final = frozenset({".zip", ".conda"})
 _AR: Final = (b"!<arch>\n", b"!<thin>\n")
 _LONGEST_INDEX: Final = 4 << 20
-_LONGEST_TARGET: Final = 4096
 _KNOWN: Final = (
     "wheels, conda packages, zip and tar archives, static libraries, folders, and binaries for "
     "Linux, macOS and Windows can be looked into"
@@ -104,14 +102,8 @@ def _remembered(path: Path, desk: Desk, look: _Look) -> Facts:
 
 def _way(path: Path) -> tuple[Kind, _Look]:
     """What a file is by its first bytes, and how to look into it; the rest has to be a binary."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(_HEAD)
-    except OSError as error:
-        raise UsageError(
-            f"`{path}` cannot be read: {error.strerror}", hint="check its permissions"
-        ) from error
-    if head.startswith(_ZIP) or path.suffix in _ZIPS:
+    head = first_bytes(path, _HEAD)
+    if looks_like_zip(head) or path.suffix in _ZIPS:
         return ("conda", _conda) if path.suffix == ".conda" else ("archive", _zip)
     if head.startswith(_AR):
         return "static", _static
@@ -173,17 +165,11 @@ def _zip(path: Path, desk: Desk) -> Facts:
 
     with Zip(path, desk.tally) as archive:
         members = [
-            Member(entry.name, entry.kind, entry.size, target=_target(archive, entry))
+            Member(entry.name, entry.kind, entry.size, target=archive.target(entry))
             for entry in archive.entries
         ]
         _refuse(path, members, archive.size)
         return scan(archive, folder=_folder(desk), threads=desk.threads)
-
-
-def _target(archive: Zip, entry: Entry) -> str:
-    if entry.kind != "link":
-        return ""
-    return archive.head(entry, _LONGEST_TARGET).decode("utf-8", "backslashreplace")
 
 
 def _conda(path: Path, desk: Desk) -> Facts:
@@ -254,16 +240,12 @@ def _is_universal_static(path: Path) -> bool:
 
 
 def _refuse(path: Path, members: Sequence[Member], packed: int) -> None:
-    """Raise `ArchiveError` for names and sizes that nobody should unpack.
-
-    Names that differ in case alone are common in what is for Linux.
-    """
-    from builder.archive.refusals import Limits, refuse  # noqa: PLC0415  # as above
+    """Raise `ArchiveError` for names and sizes that nobody should unpack."""
+    from builder.archive.refusals import harm  # noqa: PLC0415  # as above
     from builder.archive.tar_source import ArchiveError  # noqa: PLC0415  # as above
 
-    faults = [str(row) for row in refuse(members, packed, Limits()) if row.rule != "case"]
-    if faults:
-        raise ArchiveError(path.name, tuple(faults), hint="check where it comes from")
+    if faults := tuple(map(str, harm(members, packed))):
+        raise ArchiveError(path.name, faults, hint="check where it comes from")
 
 
 def _folder(desk: Desk) -> Path:

@@ -7,7 +7,6 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 from builder.archive.content import compare, is_loss, read_content
@@ -20,6 +19,7 @@ from builder.config.target import Target
 from builder.errors import NothingSelected, UsageError
 from builder.process import Processes
 from builder.stage.workbench import Workbench
+from smoke.catalogue import is_chosen
 from smoke.report import Report, Result, Status
 from smoke.subject import Expectations
 from smoke.waiving import waived
@@ -78,12 +78,7 @@ def selected(report: Report, select: Sequence[str], skip: Sequence[str]) -> Repo
 
     Raises `NothingSelected` when that leaves none.
     """
-    results = tuple(
-        result
-        for result in report.results
-        if any(fnmatchcase(result.id, glob) for glob in select or ("*",))
-        and not any(fnmatchcase(result.id, glob) for glob in skip)
-    )
+    results = tuple(one for one in report.results if is_chosen(one.id, select, skip))
     if not results:
         raise NothingSelected(
             f"no trial of `{Path(report.subject).name}` is selected",

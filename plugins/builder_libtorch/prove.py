@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from builder.archive.content import Content, role_of
+from builder.archive.file import file_digest
 from builder.archive.record import Row, encode_digest
-from builder.archive.spool import Held, Spooled
+from builder.archive.spool import Spooled
 from builder.archive.tar import read_tar
 from builder.archive.tar_source import Content as Stream
 from builder.archive.tar_source import open_source
-from builder.archive.zip_read import Entry, Zip
+from builder.archive.zip_read import Zip
 from builder.binary import Binary, BinaryError, looks_like, read
 from builder.binary.macho.codesign import signature_problems
 from builder.config.target import Target
@@ -33,8 +34,6 @@ __all__ = ["Proof", "faults_of_tree", "refuse_if_unsound"]
 
 _HEAD = 8
 _WINDOW = 1 << 20
-_LONGEST_LINK = 4096
-_SMALL = 4 << 20
 _CHANGED = "changed while it was packed"
 _OTHER = "does not have the bytes that the manifest says"
 
@@ -89,8 +88,7 @@ def faults_of_tree(root: Path, proof: Proof) -> tuple[str, ...]:
         if path.is_symlink():
             seen.links[inner] = str(path.readlink())
         elif path.is_file():
-            with path.open("rb") as file:
-                seen.digests[inner] = hashlib.file_digest(file, "sha256").hexdigest()
+            seen.digests[inner] = file_digest(path)
             if path.stat().st_size >= _HEAD and role_of(inner) not in {"header", "config"}:
                 _look_at_file(inner, path, seen)
     target = Target.parse(proof.content.target)
@@ -157,22 +155,13 @@ def _look_into_zip(path: Path, seen: _Seen) -> None:
         for entry in archive.entries:
             inner = seen.inner(entry.name)
             if entry.kind == "link":
-                seen.links[inner] = archive.head(entry, _LONGEST_LINK).decode()
+                seen.links[inner] = archive.target(entry)
                 continue
             seen.digests[inner] = ""
             may_be_binary = entry.size >= _HEAD and role_of(inner) not in {"header", "config"}
             if may_be_binary and looks_like(archive.head(entry, _HEAD)):
-                content = _content(archive, entry, seen)
-                try:
+                with archive.content(entry, seen.work) as content:
                     seen.look(inner, content.view)
-                finally:
-                    content.close()
-
-
-def _content(archive: Zip, entry: Entry, seen: _Seen) -> Spooled | Held:
-    if entry.size <= _SMALL:
-        return archive.hold(entry)
-    return archive.spool(entry, seen.work, blocks=False)
 
 
 def _look_into_tar(path: Path, seen: _Seen) -> None:

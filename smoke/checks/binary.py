@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from builder.binary import Binary, FlawKind, Format
-from smoke.catalogue import Check, Outcome, Skip
+from smoke.catalogue import NO_BINARIES, Check, Outcome, Skip
 from smoke.subject import ARTIFACTS, Content, Member, Subject, content_of
 
 __all__ = ["CHECKS"]
@@ -34,7 +34,7 @@ def _of_each(subject: Subject, fault: Callable[[Binary], str]) -> Outcome | Skip
     """What one rule says about each binary."""
     binaries = content_of(subject).binaries
     if not binaries:
-        return Skip("there is no binary in it")
+        return NO_BINARIES
     texts = ((member.name, fault(binary)) for member, binary in binaries)
     return Outcome(tuple(f"{name}: {text}" for name, text in texts if text))
 

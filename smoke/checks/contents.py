@@ -1,4 +1,4 @@
-"""Checks on what the bytes hold: traces of the build, and twins."""
+"""Checks on the package as a whole: what it bears, and what is in it twice."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import posixpath
 import re
 from collections import defaultdict
 
-from smoke.catalogue import Check, Outcome, Skip
+from smoke.catalogue import NO_BINARIES, Check, Outcome, Skip
 from smoke.subject import ARTIFACTS, Subject, content_of
 from smoke.waiving import expired
 
@@ -23,7 +23,6 @@ _RUNTIMES = (
     "libcudart",
 )
 _NAME = re.compile(r"^(lib[A-Za-z0-9_+]+?)(?:-[0-9a-f]{8,})?\.so(?:\.|$)")
-_NO_BINARIES = Skip("there is no binary in it")
 
 
 def family(file: str) -> str:
@@ -38,23 +37,10 @@ def _waivers(subject: Subject) -> Outcome | Skip:
     return Outcome(expired(subject.checks.waivers, subject.expectations.today))
 
 
-def _leaks(subject: Subject) -> Outcome | Skip:
-    if not subject.expectations.build_paths:
-        return Skip("the folders of the build are not known here")
-    return Outcome(
-        tuple(
-            f"{member.name}: byte {leak.offset:#x} names the building machine: `{leak.text}`"
-            for member in content_of(subject).members
-            for leak in member.traces
-            if leak.kind == "path"
-        )
-    )
-
-
 def _runtimes(subject: Subject) -> Outcome | Skip:
     content = content_of(subject)
     if not content.binaries:
-        return _NO_BINARIES
+        return NO_BINARIES
     copies: dict[str, list[str]] = defaultdict(list)
     for member, binary in content.binaries:
         name = family(binary.soname) or family(member.name)
@@ -77,14 +63,6 @@ CHECKS = (
         "artifact",
         "mend what was borne, or find out who can, and give the waiver another day",
         _waivers,
-    ),
-    Check(
-        "leak.paths",
-        "No file names a folder of the building machine.",
-        ARTIFACTS,
-        "artifact",
-        "compile with `-ffile-prefix-map`, and keep configure output out of what is installed",
-        _leaks,
     ),
     Check(
         "duplicate.runtime",

@@ -5,10 +5,11 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterator
-from fnmatch import fnmatchcase
 
 from builder.binary import Binary
-from smoke.catalogue import Check, Outcome, Skip
+from builder.relink.policy import matches
+from smoke.catalogue import NO_BINARIES, Check, Outcome, Skip
+from smoke.grafts import unhashed
 from smoke.subject import ARTIFACTS, Member, Subject, content_of
 
 __all__ = ["CHECKS"]
@@ -82,14 +83,14 @@ def _without_ptx(codes: tuple[str, ...]) -> str:
 def _driver(subject: Subject) -> Outcome | Skip:
     content = content_of(subject)
     if not content.binaries:
-        return Skip("there is no binary in it")
+        return NO_BINARIES
     problems: list[str] = []
     warnings: list[str] = []
-    allowed = (*content.host, *subject.expectations.bundle.exclude)
+    allowed = (*(content.host or ()), *subject.expectations.bundle.exclude)
     for member, binary in content.binaries:
         problems += _stubs(member, binary)
         for name in binary.needed:
-            known = any(fnmatchcase(name, glob) for glob in allowed) or name in binary.delayed
+            known = matches(allowed, name) or name in binary.delayed
             if _DRIVER.fullmatch(posixpath.basename(name)) and not known:
                 warnings.append(
                     f"{member.name}: needs `{name}`, and does not load where there is no driver"
@@ -102,9 +103,7 @@ def _stubs(member: Member, binary: Binary) -> Iterator[str]:
     for entry in dict.fromkeys((*binary.rpath, *binary.runpath)):
         if _STUBS in entry.split("/"):
             yield f"{member.name}: rpath entry `{entry}` is a folder of stubs, which do nothing"
-    name = posixpath.basename(member.name)
-    name = re.sub(r"-[0-9a-f]{8,}(?=\.)", "", name)
-    if _DRIVER.fullmatch(name):
+    if _DRIVER.fullmatch(unhashed(posixpath.basename(member.name))):
         yield f"{member.name}: is a library of the driver, which only the driver can bring"
 
 

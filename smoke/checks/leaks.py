@@ -1,4 +1,4 @@
-"""Checks on what a package tells of the machine it was built on, without knowing that machine."""
+"""Checks on what a package tells of the machine it was built on, and on what nobody may know."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from smoke.catalogue import Check, Outcome
+from smoke.catalogue import Check, Outcome, Skip
 from smoke.subject import ARTIFACTS, Content, Subject, content_of
 
 __all__ = ["CHECKS"]
@@ -27,13 +27,23 @@ _PLACEHOLDER: Final = "_placehold"
 """In a conda package, what the installer replaces with the prefix."""
 
 
+def _paths(subject: Subject) -> Outcome | Skip:
+    if not subject.expectations.build_paths:
+        return Skip("the folders of the build are not known here")
+    return _traces(subject, "path", "names the building machine")
+
+
 def _secrets(subject: Subject) -> Outcome:
+    return _traces(subject, "secret", "holds a secret")
+
+
+def _traces(subject: Subject, kind: str, what: str) -> Outcome:
     return Outcome(
         tuple(
-            f"{member.name}: byte {trace.offset:#x} holds a secret: `{trace.text}`"
+            f"{member.name}: byte {trace.offset:#x} {what}: `{trace.text}`"
             for member in content_of(subject).members
             for trace in member.traces
-            if trace.kind == "secret"
+            if trace.kind == kind
         )
     )
 
@@ -66,6 +76,14 @@ def _in_texts(content: Content) -> Iterator[str]:
 
 
 CHECKS = (
+    Check(
+        "leak.paths",
+        "No file names a folder of the building machine.",
+        ARTIFACTS,
+        "artifact",
+        "compile with `-ffile-prefix-map`, and keep configure output out of what is installed",
+        _paths,
+    ),
     Check(
         "leak.secrets",
         "No text holds a private key or an access token.",

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator
-from fnmatch import fnmatchcase
 
 from builder.binary import Binary
-from builder.config.recipe import Sibling
 from builder.relink.closure import Need, expand
 from builder.relink.dyld import apple, expand_entry
 from builder.relink.policy import Blocker
-from smoke.catalogue import Check, Outcome, Skip
+from builder.relink.sibling import owner_of
+from smoke.catalogue import NO_BINARIES, Check, Outcome, Skip, some
 from smoke.content import SITE
 from smoke.linking import Linked, linked
 from smoke.subject import ARTIFACTS, Content, Member, Subject, content_of
 
 __all__ = ["CHECKS"]
 
-_NAMED = 5
 _BLOCKERS = 20
-_NO_BINARIES = Skip("there is no binary in it")
 _LOCAL = "linux_"
 
 
@@ -28,7 +25,7 @@ def _needed(subject: Subject) -> Outcome | Skip:
     content = content_of(subject)
     found = linked(content, subject.expectations)
     if found is None:
-        return _NO_BINARIES
+        return NO_BINARIES
     problems = tuple(_missing_text(need, found) for need in found.missing)
     unreached = tuple(
         text
@@ -55,14 +52,6 @@ def _missing_text(need: Need, found: Linked) -> str:
     return f"{requirer}: needs `{need.name}`, found nowhere ({chain}; searched {searched})"
 
 
-def _owner(name: str, siblings: tuple[Sibling, ...]) -> Sibling | None:
-    names = {name, posixpath.basename(name)}
-    for sibling in siblings:
-        if any(fnmatchcase(one, glob) for glob in sibling.libraries for one in names):
-            return sibling
-    return None
-
-
 def _unreached_siblings(
     path: str, binary: Binary, found: Linked, subject: Subject
 ) -> Iterator[str]:
@@ -71,7 +60,7 @@ def _unreached_siblings(
         return  # its folders are handed to the loader by Python code
     folders = {_place(entry, path, binary) for entry in (*binary.rpath, *binary.runpath)}
     for name in binary.needed:
-        sibling = _owner(name, subject.expectations.bundle.siblings)
+        sibling = owner_of(name, subject.expectations.bundle.siblings)
         wanted = posixpath.normpath(f"{SITE}/{sibling.directory}") if sibling else ""
         if sibling and wanted not in folders:
             yield (
@@ -154,7 +143,7 @@ def _baseline(subject: Subject) -> Outcome | Skip:
         return Skip("the wheel claims no platform that promises anything")
     found = linked(content, subject.expectations)
     if found is None:
-        return _NO_BINARIES
+        return NO_BINARIES
     bundle = subject.expectations.bundle
     outside = (
         *bundle.exclude,
@@ -186,9 +175,7 @@ def _told(blockers: list[Blocker]) -> Iterator[str]:
         if not named:
             yield f"{file}: needs `{library}`, which `{tag}` does not promise"
             continue
-        more = f" and {len(named) - _NAMED} more" if named[_NAMED:] else ""
-        text = ", ".join(named[:_NAMED])
-        yield f"{file}: takes {text}{more} from `{library}`, which `{tag}` does not promise"
+        yield f"{file}: takes {some(named)} from `{library}`, which `{tag}` does not promise"
     if len(lines) > _BLOCKERS:
         yield f"and {len(lines) - _BLOCKERS} more: `builder inspect` names them all"
 

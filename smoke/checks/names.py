@@ -5,18 +5,15 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
-from typing import Final
 
 from builder.relink.linux_strings import opens_by_name, spoken
+from builder.relink.policy import matches
 from smoke.again import again, offered
-from smoke.catalogue import Check, Outcome, Skip
+from smoke.catalogue import NO_BINARIES, Check, Outcome, Skip, some
 from smoke.grafts import unhashed
 from smoke.subject import ARTIFACTS, Content, Subject, content_of
 
 __all__ = ["CHECKS"]
-
-_NO_BINARIES: Final = Skip("there is no binary in it")
-_NAMED: Final = 5
 
 
 def _renamed(subject: Subject) -> Outcome | Skip:
@@ -64,14 +61,14 @@ def _forbidden_libraries(subject: Subject) -> Outcome | Skip:
         return Skip("the recipe forbids no library (`check.forbidden-libraries`)")
     binaries = content_of(subject).binaries
     if not binaries:
-        return _NO_BINARIES
+        return NO_BINARIES
     return Outcome(
         tuple(
             f"{member.name}: needs `{name}`, which the recipe forbids (`{glob}`)"
             for member, binary in binaries
             for name in binary.needed
             for glob in globs
-            if fnmatchcase(name, glob) or fnmatchcase(posixpath.basename(name), glob)
+            if matches((glob,), name, posixpath.basename(name))
         )
     )
 
@@ -81,7 +78,7 @@ def _forbidden_symbols(subject: Subject) -> Outcome | Skip:
     if not globs:
         return Skip("the recipe forbids no symbol (`check.forbidden-symbols`)")
     if not content_of(subject).binaries:
-        return _NO_BINARIES
+        return NO_BINARIES
     return Outcome(tuple(_offers_forbidden(subject, globs)))
 
 
@@ -90,9 +87,7 @@ def _offers_forbidden(subject: Subject, globs: tuple[str, ...]) -> Iterator[str]
         for glob in globs:
             found = [name for name in names if fnmatchcase(name, glob)]
             if found:
-                more = f" and {len(found) - _NAMED} more" if found[_NAMED:] else ""
-                text = ", ".join(found[:_NAMED])
-                yield f"{member.name}: offers {text}{more}, which the recipe forbids (`{glob}`)"
+                yield f"{member.name}: offers {some(found)}, which the recipe forbids (`{glob}`)"
 
 
 CHECKS = (

@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from typing import Final
 
 from builder.archive.content import role_of
-from smoke.catalogue import Check, Outcome, Skip
+from smoke.catalogue import Check, Outcome, Skip, some
 from smoke.release import offers, snapshot
 from smoke.subject import ARTIFACTS, Kind, Release, Subject, content_of
 
@@ -16,7 +16,6 @@ __all__ = ["CHECKS"]
 _ALONE: Final = Skip("no release was given to compare with (`--expect`)")
 _FILES: Final[tuple[Kind, ...]] = ("wheel", "conda", "archive", "binary")
 _USUAL_GROWTH: Final = 10.0
-_NAMED: Final = 5
 _SHOWN: Final = 3
 
 
@@ -88,8 +87,7 @@ def _symbols(subject: Subject) -> Outcome | Skip:
             continue
         lost = sorted(had - symbols)
         if lost:
-            more = f" and {len(lost) - _NAMED} more" if lost[_NAMED:] else ""
-            problems.append(f"{name}: no longer offers {', '.join(lost[:_NAMED])}{more}")
+            problems.append(f"{name}: no longer offers {some(lost)}")
     return Outcome(tuple(sorted(problems)))
 
 
@@ -107,7 +105,7 @@ def _needed(subject: Subject) -> Outcome | Skip:
             ]
             problems.append(f"{users[0]}: needs `{name}`, which `{before.name}` did without")
     if before.host is not None:
-        expected = now.host if now.host is not None else frozenset[str]()
+        expected = now.host or frozenset[str]()
         problems += [
             f"{name}: is now expected on the host" for name in sorted(expected - before.host)
         ]
