@@ -28,9 +28,11 @@ __all__ = [
     "Rules",
     "expand",
     "expansions",
+    "included",
     "installed",
     "libc_of",
     "resolve",
+    "unlike",
 ]
 
 Outcome = Literal[
@@ -215,6 +217,20 @@ def resolve(
     return Closure(tuple(sorted(walk.needs.values())), dict(sorted(walk.grafts.items())))
 
 
+def included(path: str, host: Libraries) -> tuple[str, Binary]:
+    """A library of this machine that is grafted though nobody needs it. Raises `UsageError`."""
+    found = host.look(path)
+    if found is None:
+        raise UsageError(f"`{path}` cannot be included: it is no library", hint="check the path")
+    return found
+
+
+def unlike(path: str, binary: Binary) -> UsageError:
+    """The error about a library to include that the wheel cannot use."""
+    machines = " and ".join(binary.machines)
+    return UsageError(f"`{path}` is for {machines}, unlike the wheel", hint="give another library")
+
+
 class _Walk:
     """The state of one resolution: what was reached, found and not found."""
 
@@ -240,17 +256,10 @@ class _Walk:
 
     def include(self, path: str) -> None:
         """Graft a library of this machine, and all that it needs. Raises `UsageError`."""
-        found = self._host.look(path)
-        if found is None:
-            raise UsageError(
-                f"`{path}` cannot be included: it is no library", hint="check the path"
-            )
-        real, binary = found
+        real, binary = included(path, self._host)
         machines = {member.machine for member in self._members.values()}
         if machines and binary.machine not in machines:
-            raise UsageError(
-                f"`{path}` is for {binary.machine}, unlike the wheel", hint="give another library"
-            )
+            raise unlike(path, binary)
         name = posixpath.basename(path)
         self.needs["", name] = Need("", name, "graft", real)
         if real not in self.grafts:

@@ -15,7 +15,16 @@ from functools import cache
 from pathlib import Path
 
 from builder.binary import Binary
-from builder.relink.closure import Closure, Libraries, Need, Outcome, Rules, installed
+from builder.relink.closure import (
+    Closure,
+    Libraries,
+    Need,
+    Outcome,
+    Rules,
+    included,
+    installed,
+    unlike,
+)
 from builder.relink.policy import matches
 
 __all__ = ["Microsoft", "microsoft", "resolve_windows"]
@@ -80,6 +89,8 @@ def resolve_windows(
     for path in (*roots, *others):
         if path not in walk.reached:
             walk.load(path)
+    for path in () if only_inside else rules.include:
+        walk.include(path)
     return Closure(tuple(sorted(walk.needs.values())), dict(sorted(walk.grafts.items())))
 
 
@@ -123,7 +134,21 @@ class _Walk:
     def load(self, root: str) -> None:
         """Load one binary breadth first; a DLL with a name that is loaded is not looked for."""
         folders = tuple(dict.fromkeys((_folder(root), *self.registered)))
-        queue = deque([_Module(root, True, self._members[root], (root,), folders)])  # inside
+        self._load(_Module(root, True, self._members[root], (root,), folders))  # inside
+
+    def include(self, path: str) -> None:
+        """Graft a library of this machine, and all that it needs. Raises `UsageError`."""
+        real, binary = included(path, self._host)
+        if binary.machine not in {member.machine for member in self._members.values()}:
+            raise unlike(path, binary)
+        name = posixpath.basename(path)
+        self.needs["", name] = Need("", name, "graft", real)
+        if real not in self.grafts:
+            self.grafts[real] = binary
+            self._load(_Module(real, False, binary, (real,), self.registered))  # outside
+
+    def _load(self, root: _Module) -> None:
+        queue = deque([root])
         loaded: dict[str, Need] = {}
         while queue:
             here = queue.popleft()
@@ -158,20 +183,34 @@ class _Walk:
     def _place(self, name: str, here: _Module) -> tuple[Outcome, str]:
         """What the rules say, and only when they are silent the search of this machine."""
         lower = name.lower()
-        if matches(self._exclude, lower):
+        found = self._ruled(lower, here) or (
+            None if self._only_inside else self._beyond(lower, here)
+        )
+        return found or ("optional" if name in here.binary.delayed else "missing", "")
+
+    def _ruled(self, name: str, here: _Module) -> tuple[Outcome, str] | None:
+        if matches(self._exclude, name):
             return "excluded", ""
         for folder in here.folders:
-            path = self._places.get(_joined(folder.lower(), lower))
+            path = self._places.get(_joined(folder.lower(), name))
             if path is not None and self._fits(self._members[path], here):
                 return "inside", path
-        if matches(self._siblings, lower):
+        if not self._only_inside and (wished := self._included(name, here)):
+            return "graft", wished
+        if matches(self._siblings, name):
             return "sibling", ""
-        if (ruled := microsoft().rule(lower, here.binary.bits)) is not None:
-            return ruled, ""
-        found = None if self._only_inside else self._beyond(lower, here)
-        if found is None:
-            return ("optional" if name in here.binary.delayed else "missing"), ""
-        return found
+        ruled = microsoft().rule(name, here.binary.bits)
+        return (ruled, "") if ruled else None
+
+    def _included(self, name: str, here: _Module) -> str:
+        """What was asked for by that name: it takes the place of what the system has."""
+        for path in self._rules.include:
+            found = self._host.look(path)
+            is_it = found is not None and posixpath.basename(path).lower() == name
+            if found is not None and is_it and self._fits(found[1], here):
+                self.grafts[found[0]] = found[1]
+                return found[0]
+        return ""
 
     def _beyond(self, name: str, here: _Module) -> tuple[Outcome, str] | None:
         """Where else it is: elsewhere in the wheel, or on this machine."""

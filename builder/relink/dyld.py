@@ -16,7 +16,16 @@ from functools import cache
 from pathlib import Path
 
 from builder.binary import Binary
-from builder.relink.closure import Closure, Libraries, Need, Outcome, Rules, installed
+from builder.relink.closure import (
+    Closure,
+    Libraries,
+    Need,
+    Outcome,
+    Rules,
+    included,
+    installed,
+    unlike,
+)
 from builder.relink.policy import matches
 
 __all__ = ["Apple", "apple", "candidates", "expand_entry", "leaf", "resolve_macos"]
@@ -103,6 +112,8 @@ def resolve_macos(
     walk = _Walk(members, rules, host, only_inside)
     for machine in walk.machines():
         walk.load_all(machine)
+    for path in () if only_inside else rules.include:
+        walk.include(path)
     walk.load_grafts()
     return walk.result()
 
@@ -158,7 +169,7 @@ class _Walk:
         by_requirer: dict[str, list[Need]] = {}
         for need in self.needs.values():
             by_requirer.setdefault(need.requirer, []).append(need)
-        waiting, reached = list(self._members), set(self._members)
+        waiting, reached = ["", *self._members], {"", *self._members}
         while waiting:
             for need in by_requirer.get(waiting.pop(), ()):
                 if need.outcome == "graft" and need.place not in reached:
@@ -186,6 +197,16 @@ class _Walk:
         for path, binary in sorted(here.items()):
             if (path, machine) not in self._loaded:
                 self._load(path, binary, machine)
+
+    def include(self, path: str) -> None:
+        """Graft a library of this machine, for all machines of the wheel. Raises `UsageError`."""
+        real, binary = included(path, self._host)
+        if not self._machines.issubset(binary.machines):
+            raise unlike(path, binary)
+        name = posixpath.basename(path)
+        self.needs["", name] = Need("", name, "graft", real)
+        self.grafts[real] = binary
+        self._chains.setdefault(real, ())
 
     def load_grafts(self) -> None:
         """Load what is grafted for one machine on all the others too, where it will lie as well."""
@@ -248,6 +269,8 @@ class _Walk:
             return "excluded", ""
         if here.inside and (place := self._inside(name, here, tried)):
             return "inside", place
+        if not self._only_inside and (wished := self._included(name, here)):
+            return "graft", wished
         if matches(self._rules.siblings, short, posixpath.basename(name)):
             return "sibling", ""
         if self._is_system(name, here):
@@ -288,6 +311,17 @@ class _Walk:
                 tried[place] = None
             elif self._fits(path, self._members[path], self._wanted(name, here), tried):
                 return path
+        return ""
+
+    def _included(self, name: str, here: _Image) -> str:
+        """What was asked for by that name: it takes the place of what the system has."""
+        for path in self._rules.include:
+            found = self._host.look(path)
+            known = () if found is None else (posixpath.basename(path), leaf(found[1].soname))
+            if found and leaf(name) in known and self._wanted(name, here) <= {*found[1].machines}:
+                self.grafts[found[0]] = found[1]
+                self._chains.setdefault(found[0], here.chain)
+                return found[0]
         return ""
 
     def _is_system(self, name: str, here: _Image) -> bool:

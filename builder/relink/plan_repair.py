@@ -34,11 +34,10 @@ def plan_repair(subject: Subject, wanted: Wanted) -> Plan:
     wheel, facts = subject.wheel, subject.facts
     rules, closure = needs_of(subject, wanted)
     found = (subject.host.look(path) for path in rules.include)
-    asked = tuple(real[0] for real in found if real is not None)
-    _refuse_forgotten(asked, subject, closure)
+    asked = frozenset(real[0] for real in found if real is not None)
     rules = _with_real_names(rules, closure)
     outside = (*rules.exclude, *rules.siblings)
-    relinked = subject.system.relink(_relinking(subject, wanted, rules, closure, frozenset(asked)))
+    relinked = subject.system.relink(_relinking(subject, wanted, rules, closure, asked))
     members, grafts = _made(facts.binaries, closure, relinked)
     refuse_if_too_new(subject, wanted, _as_found(members, closure, grafts), outside)
     paths = moved(subject, wanted, relinked)
@@ -77,8 +76,16 @@ def needs_of(subject: Subject, wanted: Wanted) -> tuple[Rules, Closure]:
 
 
 def plan_relabel(subject: Subject, wanted: Wanted) -> Plan:
-    """Decide about a wheel without binaries of its system: it may get another version."""
+    """Decide about a wheel without binaries of its system: it may get another version.
+
+    Raises `UsageError` when it is to get a library.
+    """
     wheel = subject.wheel
+    if wanted.include:
+        raise UsageError(
+            f"`{wheel.name}` has no binary that could open `{wanted.include[0]}`",
+            hint="leave `--include` out, or give a wheel with binaries of one system",
+        )
     platforms = wheel.name.platforms
     verdict = Verdict(platforms, platforms[0])
     name = named(wheel.name, wanted.version, verdict)
@@ -167,15 +174,6 @@ def _with_real_names(rules: Rules, closure: Closure) -> Rules:
     names = dict.fromkeys(need.name for need in closure.of("excluded"))
     known = (re.sub(r"([*?[])", r"[\1]", name) for name in names)
     return replace(rules, exclude=tuple(dict.fromkeys((*rules.exclude, *known))))
-
-
-def _refuse_forgotten(asked: tuple[str, ...], subject: Subject, closure: Closure) -> None:
-    """Raise `UsageError` for a library that was asked for and that this system cannot graft."""
-    if lost := [source for source in asked if source not in closure.grafts]:
-        raise UsageError(
-            f"`{lost[0]}` cannot be included in a wheel for {subject.system.name}",
-            hint="only a library that something needs by its name is grafted there",
-        )
 
 
 def _made(

@@ -125,7 +125,9 @@ class _Relink:
         changed = {
             place
             for place, name in names.items()
-            if self._beside is None and not matches(kept, name.lower())
+            if self._beside is None
+            and place not in self._case.included
+            and not matches(kept, name.lower())
         }
         digests = _digests({place: self._grafts_of(place) for place in names}, self._case.digests)
         for place in changed:
@@ -167,6 +169,12 @@ class _Relink:
             lying, grafts = {self._beside: {*self._case.closure.grafts}}, frozenset()
         doors: set[str] = set()
         hidden: list[str] = []
+        if self._case.included and self._beside is None:
+            # Any module may open what nobody names.
+            doors |= {
+                door for path in self._members if (door := self._door(installed(path), places))
+            }
+            lying[self._libs] = self._taken_by("")
         for path in sorted(grafts | loose | self._reaching("sibling")):
             door = None if self._is_program(path) else self._door(installed(path), places)
             if door is not None:

@@ -8,7 +8,7 @@ import pytest
 
 from builder.binary import Binary, Edit
 from builder.config.recipe import Sibling
-from builder.errors import BuilderError
+from builder.errors import BuilderError, UsageError
 from builder.relink.closure import Rules
 from builder.relink.macos import MacOS
 from builder.relink.system import Relinked, Relinking
@@ -45,15 +45,17 @@ def relink(
     *,
     names: Iterable[str] = ("p/__init__.py",),
     digests: Mapping[str, str] | None = None,
+    include: tuple[str, ...] = (),
     **options: Any,
 ) -> Relinked:
-    rules = Rules((), TORCH.libraries)
+    rules = Rules((), TORCH.libraries, include=include)
     closure = MacOS().resolve(members, rules, Table(files or {}))
     own = {path: f"{number:08x}" + "0" * 56 for number, path in enumerate(closure.grafts)}
     case = Relinking(
         project="p", members=members, closure=closure, rules=rules, siblings=(TORCH,),
         digests={**own, **(digests or {})}, names=frozenset((*names, *members)),
         texts=lambda path: path.encode(), library_suffix="", placement="libs",
+        included=frozenset(include),
     )  # fmt: skip
     return MacOS().relink(replace(case, **options))
 
@@ -160,6 +162,46 @@ class TestNames:
 
         assert placed(found) == {path: "p/.dylibs/Own"}
         assert "resources are not" in found.notes[0]
+
+
+def test_a_library_that_nobody_names_is_grafted_with_all_it_needs() -> None:
+    files = {
+        "/libs/plug.dylib": thin("@rpath/libdeep.dylib", "/usr/lib/libz.1.dylib"),
+        "/libs/libdeep.dylib": thin(soname="/build/libdeep.dylib"),
+    }
+
+    relinked = relink({"p/x.so": thin()}, files, include=("/libs/plug.dylib",))
+
+    assert placed(relinked) == {
+        "/libs/plug.dylib": "p/.dylibs/plug.dylib",
+        "/libs/libdeep.dylib": "p/.dylibs/libdeep.dylib",
+    }
+    edits = {graft.source: graft.edit.needed for graft in relinked.grafts}
+    assert edits["/libs/plug.dylib"] == (("@rpath/libdeep.dylib", "@loader_path/libdeep.dylib"),)
+    assert relinked.edits == {}
+
+
+def test_what_is_included_takes_the_place_of_what_the_system_has() -> None:
+    files = {"/libs/libz.1.dylib": thin(soname="/usr/lib/libz.1.dylib")}
+    members = {"p/x.so": thin("/usr/lib/libz.1.dylib")}
+
+    relinked = relink(members, files, include=("/libs/libz.1.dylib",))
+
+    assert placed(relinked) == {"/libs/libz.1.dylib": "p/.dylibs/libz.1.dylib"}
+    new = (("/usr/lib/libz.1.dylib", "@loader_path/.dylibs/libz.1.dylib"),)
+    assert relinked.edits["p/x.so"].needed == new
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("/libs/none.dylib", "`/libs/none.dylib` cannot be included: it is no library"),
+        ("/libs/intel.dylib", "`/libs/intel.dylib` is for x86_64, unlike the wheel"),
+    ],
+)
+def test_what_cannot_be_included_is_said(path: str, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        relink({"p/x.so": thin()}, {"/libs/intel.dylib": thin(machine="x86_64")}, include=(path,))
 
 
 def test_a_library_that_lies_elsewhere_in_the_wheel_is_pointed_at() -> None:

@@ -225,6 +225,14 @@ def test_files_that_were_not_judged_are_noted(work: Work) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need a right there")
+def test_nothing_is_included_where_no_binary_could_open_it(work: Work) -> None:
+    given = work.wheel({"pkg/data.bin": DATA})
+    wanted = Wanted(given, include=(str(work.library("libplug.so")),))
+
+    with pytest.raises(UsageError, match=r"has no binary that could open `.*libplug\.so`"):
+        repair_wheel(wanted, work.root / "out", work.bench)
+
+
 def test_the_given_wheel_is_never_replaced(work: Work) -> None:
     work.library("liba.so.1")
     wheel = work.wheel({"p/x.so": elf("liba.so.1")}, "manylinux_2_34_x86_64")

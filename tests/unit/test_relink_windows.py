@@ -9,7 +9,7 @@ import pytest
 
 from builder.binary import Binary, Edit
 from builder.config.recipe import Sibling
-from builder.errors import BuilderError
+from builder.errors import BuilderError, UsageError
 from builder.relink.closure import Rules
 from builder.relink.dll_folders import Registered
 from builder.relink.system import Relinked, Relinking
@@ -45,9 +45,10 @@ def relink(
     *,
     registered: tuple[str, ...] = (),
     texts: Mapping[str, str] | None = None,
+    include: tuple[str, ...] = (),
     **options: Any,
 ) -> Relinked:
-    rules = Rules((), TORCH.libraries)
+    rules = Rules((), TORCH.libraries, include=include)
     system = Windows(Registered(registered))
     closure = system.resolve(members, rules, Table(files or {}))
     codes = {"p/__init__.py": "import os\n"} if texts is None else dict(texts)
@@ -55,7 +56,7 @@ def relink(
         project="p", members=members, closure=closure, rules=rules, siblings=(TORCH,),
         digests={path: path[-5] * 64 for path in closure.grafts},
         names=frozenset((*codes, *members)), texts=lambda path: codes[path].encode(),
-        library_suffix="", placement="libs",
+        library_suffix="", placement="libs", included=frozenset(include),
     )  # fmt: skip
     return system.relink(replace(case, **options))
 
@@ -124,6 +125,39 @@ def test_some_names_are_kept(name: str) -> None:
     assert placed(found) == [f"p.libs/{name}"]
     assert found.edits == {}
     assert list(found.files) == ["p/__init__.py"]
+
+
+def test_a_dll_that_nobody_names_keeps_its_name_and_brings_all_it_needs() -> None:
+    files = {"/dlls/plug.dll": dll("deep.dll", "KERNEL32.dll"), "/dlls/deep.dll": dll()}
+
+    relinked = relink({"p/x.pyd": dll()}, files, include=("/dlls/plug.dll",))
+
+    assert placed(relinked) == ["p.libs/deep-" + "p" * 32 + ".dll", "p.libs/plug.dll"]
+    assert {graft.name: graft.edit.needed for graft in relinked.grafts} == {
+        "deep.dll": (), "plug.dll": (("deep.dll", "deep-" + "p" * 32 + ".dll"),),
+    }  # fmt: skip
+    assert b"p.libs" in relinked.files["p/__init__.py"]
+
+
+def test_what_is_included_takes_the_place_of_what_windows_has() -> None:
+    files = {"/dlls/d3d12.dll": dll()}
+
+    relinked = relink({"p/x.pyd": dll("D3D12.dll")}, files, include=("/dlls/d3d12.dll",))
+
+    assert placed(relinked) == ["p.libs/d3d12.dll"]
+    assert relinked.edits == {}
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("/dlls/none.dll", "`/dlls/none.dll` cannot be included: it is no library"),
+        ("/dlls/small.dll", "`/dlls/small.dll` is for win32, unlike the wheel"),
+    ],
+)
+def test_what_cannot_be_included_is_said(path: str, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        relink({"p/x.pyd": dll()}, {"/dlls/small.dll": dll(machine="win32")}, include=(path,))
 
 
 def test_the_suffix_of_the_folder_can_be_chosen() -> None:
