@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-from packaging.requirements import InvalidRequirement, Requirement
+from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from builder.archive.record import row_of
@@ -71,7 +71,7 @@ def _unmet_requirements(one: Distribution, facts: EnvironmentFacts) -> Iterator[
     for text in one.requires:
         try:
             requirement = Requirement(text)
-        except InvalidRequirement as error:
+        except (ValueError, RecursionError) as error:  # also for numbers without end
             yield f"{one.name}: requires `{text}`, which is no requirement: {error}"
             continue
         marker = requirement.marker

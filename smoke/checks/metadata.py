@@ -8,7 +8,7 @@ from configparser import ConfigParser
 from configparser import Error as ConfigError
 from typing import Final
 
-from packaging.requirements import InvalidRequirement, Requirement
+from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from builder.config.recipe import Sibling
@@ -35,7 +35,7 @@ def _requires(subject: Subject) -> Outcome | Skip:
     for text in header(content, "METADATA", "Requires-Dist"):
         try:
             declared.append(Requirement(text))
-        except InvalidRequirement as error:
+        except (ValueError, RecursionError) as error:  # also for numbers without end
             why = str(error).split("\n", 1)[0]
             problems.append(f"METADATA: `{text}` is no requirement: {why}")
     problems += _undeclared(_used(subject), declared)

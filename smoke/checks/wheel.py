@@ -5,11 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
-
 from builder.archive.record import Row, compare
-from builder.archive.wheel import WheelError, WheelName
+from builder.archive.wheel_name import WheelError, WheelName, is_same_project, is_same_version
 from builder.binary import Binary
 from builder.relink.dyld import apple
 from smoke.catalogue import Check, Outcome, Skip
@@ -68,8 +65,8 @@ def _name_problems(name: WheelName, content: Content) -> Iterator[str]:
         if dist_info_text(content, file) is None:
             yield f"{folders[0]}: has no {file}"
     for field, expected, same in (
-        ("Name", name.project, _same_name),
-        ("Version", name.version, _same_version),
+        ("Name", name.project, is_same_project),
+        ("Version", name.version, is_same_version),
     ):
         said = header(content, "METADATA", field)
         if len(said) != 1:
@@ -77,7 +74,7 @@ def _name_problems(name: WheelName, content: Content) -> Iterator[str]:
         elif not same(said[0], expected):
             yield f"{folders[0]}/METADATA: {field} is `{said[0]}`, the file name says `{expected}`"
     project, _, version = folders[0].removesuffix(".dist-info").rpartition("-")
-    if not (_same_name(project, name.project) and _same_version(version, name.version)):
+    if not (is_same_project(project, name.project) and is_same_version(version, name.version)):
         yield f"{folders[0]}: is not named after `{name.project}-{name.version}`"
     said_tags = _expanded(header(content, "WHEEL", "Tag"))
     if said_tags != set(name.tags):
@@ -156,18 +153,6 @@ def _expanded(tags: tuple[str, ...]) -> set[str]:
         for abi in abis.split(".")
         for platform in platforms.split(".")
     }
-
-
-def _same_name(one: str, other: str) -> bool:
-    return canonicalize_name(one) == canonicalize_name(other)
-
-
-def _same_version(one: str, other: str) -> bool:
-    """Whether two spellings mean one version; file names write `_` for `-`."""
-    try:
-        return Version(one.replace("_", "-")) == Version(other.replace("_", "-"))
-    except InvalidVersion:
-        return one == other
 
 
 CHECKS = (

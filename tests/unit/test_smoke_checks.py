@@ -193,6 +193,7 @@ FAILURES = {
         (_texts("Name: other\nVersion: 1.0\n"), "METADATA: Name is `other`"),
         (_texts("Name: tiny\nVersion: 1.1\n"), "METADATA: Version is `1.1`"),
         (_texts("Name: tiny\nVersion: nonsense\n"), "METADATA: Version is `nonsense`"),
+        (_texts(f"Name: tiny\nVersion: {'9' * 5000}\n"), "METADATA: Version is `999"),
         (_texts("Name: tiny\n"), "has 0 `Version` fields"),
         (_texts(wheel="Tag: cp311-cp311-linux_x86_64\n"), "WHEEL: has the tags"),
         (_texts(wheel="Tag: nonsense\n"), "WHEEL: has the tags []"),

@@ -197,6 +197,10 @@ MUTATIONS: dict[str, tuple[tuple[Files, str], ...]] = {
 PAPER_MUTATIONS: dict[str, tuple[tuple[Files, str], ...]] = {
     "metadata.requires": (
         ({f"{INFO}/METADATA": METADATA + b"Requires-Dist: a b\n"}, "`a b` is no requirement"),
+        (
+            {f"{INFO}/METADATA": METADATA + b"Requires-Dist: a; " + b"(" * 600 + b"\n"},
+            "is no requirement",
+        ),
         ({f"{INFO}/METADATA": METADATA.replace(b"(==2.0)", b"")}, "the recipe says `sibling==2.0`"),
         ({f"{INFO}/METADATA": METADATA.replace(b"sibling", b"other")}, "does not require `sibling==2.0`"),
     ),
