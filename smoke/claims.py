@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 
+from builder.archive.conda import INDEX
+from builder.archive.content import MANIFEST
 from builder.archive.metadata import Headers
 from builder.archive.wheel import WheelError, WheelName
 from smoke.subject import Content
 
-__all__ = ["dist_info_text", "header", "manylinux_versions", "name_of"]
+__all__ = ["dist_info_text", "header", "manylinux_versions", "name_of", "version_of"]
 
 _LEGACY = {"manylinux1": (2, 5), "manylinux2010": (2, 12), "manylinux2014": (2, 17)}
 
@@ -32,6 +35,22 @@ def manylinux_versions(platforms: tuple[str, ...]) -> tuple[tuple[int, int], ...
         elif legacy in _LEGACY:
             found.add(_LEGACY[legacy])
     return tuple(sorted(found))
+
+
+def version_of(content: Content) -> str:
+    """The version that a package says it has: in METADATA, to conda, or in a list of contents."""
+    if said := header(content, "METADATA", "Version"):
+        return said[0].strip()
+    for path, text in content.texts.items():
+        if path == INDEX or path.rpartition("/")[2] == MANIFEST:
+            try:
+                document = json.loads(text)
+            except (ValueError, RecursionError):
+                continue
+            version = document.get("version") if isinstance(document, dict) else None
+            if isinstance(version, str):
+                return version
+    return ""
 
 
 def dist_info_text(content: Content, name: str) -> str | None:

@@ -250,7 +250,8 @@ class Checks:
 
     Words of `commands` may hold `{python}` and `{recipe}`. `timeout` is in seconds, per command.
     `severity` maps globs over the ids of checks to what their problems are. `plugin` is a Python
-    file with more checks, relative to the recipe's folder.
+    file with more checks, relative to the recipe's folder. `nightly_age` is how many days old a
+    nightly may be.
     `forbidden_libraries` are globs over names that no binary may need, `forbidden_symbols` over
     names (as they are in the file, mangled) that no library may offer.
     """
@@ -270,6 +271,7 @@ class Checks:
     forbidden_symbols: tuple[str, ...] = ()
     abi: CxxAbi | None = None
     size: Sizes = field(default_factory=Sizes)
+    nightly_age: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

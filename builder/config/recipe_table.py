@@ -159,6 +159,7 @@ def _checks(table: Table, base: Checks) -> Checks:
         forbidden_symbols=_texts(table, "forbidden-symbols", base.forbidden_symbols),
         abi=_abi(_table(table, "abi"), base.abi or CxxAbi()) if "abi" in table else base.abi,
         size=_sizes(_table(table, "size"), base.size),
+        nightly_age=cast("int | None", table.get("nightly-age", base.nightly_age)),
     )
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from packaging.utils import canonicalize_name
 
 from builder.archive.metadata import Headers
+from builder.archive.wheel_name import WheelName
 from smoke.catalogue import Check, Outcome, Skip
 from smoke.claims import dist_info_text, name_of
 from smoke.subject import Subject, content_of
@@ -119,6 +120,37 @@ def _headers(subject: Subject) -> dict[str, frozenset[str]]:
     return {field: frozenset(headers.get(field)) for field in _READ_BY_RESOLVERS}
 
 
+def _complete(subject: Subject) -> Outcome | Skip:
+    """Of each version, the Pythons that one platform has and another has not."""
+    wheels: dict[tuple[str, str], dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for one in (subject, *subject.beside):
+        name = name_of(one.path.name)
+        if name is not None and not name.is_pure:
+            for place in _places(name.platforms):
+                wheels[_project(one), name.version][place] |= _served(name)
+    several = {release: found for release, found in wheels.items() if len(found) > 1}
+    if not several:
+        return Skip("no version here is for several platforms")
+    return Outcome(
+        warnings=tuple(
+            f"{project} {version}: has no wheel for {', '.join(lacking)} on {place}, others do"
+            for (project, version), found in sorted(several.items())
+            for place, served in sorted(found.items())
+            if "many" not in served and (lacking := sorted(_all(found) - served))
+        )
+    )
+
+
+def _served(name: WheelName) -> set[str]:
+    """The Pythons of a wheel; free-threaded ones are Pythons of their own."""
+    many = _pythons(name.pythons, name.abis)
+    return many if "many" in many else {abi for abi in name.abis if abi.startswith("cp")} or many
+
+
+def _all(found: Mapping[str, set[str]]) -> set[str]:
+    return set().union(*found.values()) - {"many"}
+
+
 CHECKS = (
     Check(
         "set.files",
@@ -127,6 +159,15 @@ CHECKS = (
         "set",
         "move the file into a package of its own, or give each project a folder of its own",
         _files,
+    ),
+    Check(
+        "set.complete",
+        "Wheels of one version are for the same Pythons on every platform.",
+        ("wheel",),
+        "set",
+        "build what is missing, or leave the Python out for all, before the release is announced",
+        _complete,
+        "warning",
     ),
     Check(
         "set.metadata",

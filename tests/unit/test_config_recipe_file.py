@@ -100,6 +100,7 @@ system = ["postgresql"]
 timeout = 60
 forbidden-libraries = ["libopenblas*"]
 forbidden-symbols = ["*8protobuf*"]
+nightly-age = 3
 [[check.waiver]]
 check = "link.search"
 match = "bin/*"
@@ -200,6 +201,7 @@ def test_every_key_arrives_in_its_value(folder: Path) -> None:
                 cxx11=False, namespaces=("sample",), libraries=("libsample*.so",), at_least=100
             ),
             size=Sizes(budget={"*.whl": 1000}, growth=2.5),
+            nightly_age=3,
         ),
         overrides=(
             (

@@ -144,8 +144,8 @@ def test_a_sound_wheel_passes_every_check() -> None:
     found = statuses(SOUND, expectations=KNOWN)
 
     assert {id_: found[id_][0] for id_ in _here()} == {
-        id_: "skip" if id_ in FOREIGN else "pass" for id_ in _here()
-    }
+        id_: "skip" if id_ in {*FOREIGN, "version.age"} else "pass" for id_ in _here()
+    }  # it is no nightly; those have a table of their own
 
 
 def _one(file: str, one: Binary) -> Content:
@@ -326,13 +326,44 @@ def test_what_is_doubtful_is_a_warning(id_: str, found: Content, text: str) -> N
 
 
 def test_every_check_on_bytes_has_a_sample_it_complains_about() -> None:
-    assert _here() == set(FAILURES) | set(WARNINGS) | {"recipe.waivers"}
+    assert _here() == set(FAILURES) | set(WARNINGS) | {"recipe.waivers", "version.age"}
 
 
 def test_a_waiver_beyond_its_day_fails() -> None:
     status, problems = statuses(SOUND, expectations=KNOWN, checks=LATE)["recipe.waivers"]
 
     assert (status, problems) == ("fail", ("never: the waiver of `*` ended on 2026-06-14 (known)",))
+
+
+@pytest.mark.parametrize(
+    ("kind", "texts"),
+    [
+        ("wheel", {"tiny-1.0.dist-info/METADATA": "Name: tiny\nVersion: {}\n"}),
+        ("conda", {"info/index.json": '{{"version": "{}"}}'}),
+        ("archive", {"tiny/build-content.json": '{{"version": "{}"}}'}),
+    ],
+)
+@pytest.mark.parametrize(
+    ("version", "status", "text"),
+    [
+        ("1.0.dev20260615", "pass", ""),
+        ("1.0.dev20260613+cpu", "pass", ""),
+        ("1.0.dev20260612", "fail", "`1.0.dev20260612` is 3 days old, 2 are allowed"),
+        ("1.0.dev20260616", "fail", "`1.0.dev20260616` is of a day to come"),
+        ("1.0.dev20261345", "fail", "`1.0.dev20261345` names no day of the calendar"),
+        ("1.0", "skip", ""),
+        ("1.0.dev7", "skip", ""),
+    ],
+)
+def test_a_nightly_may_not_be_old(
+    kind: Kind, texts: Mapping[str, str], version: str, status: str, text: str
+) -> None:
+    found = content(texts={name: one.format(version) for name, one in texts.items()})
+
+    told = statuses(found, kind=kind, expectations=KNOWN, checks=Checks(nightly_age=2))
+
+    assert told["version.age"][0] == status
+    assert text in " ".join(told["version.age"][1])
 
 
 @pytest.mark.parametrize(
@@ -493,6 +524,7 @@ def test_nothing_to_look_at_is_skipped_with_a_reason() -> None:
 
     assert skipped == {
         "recipe.waivers": "the recipe bears no problems",
+        "version.age": "the recipe does not say how old a nightly may be (`check.nightly-age`)",
         "link.needed": "there is no binary in it",
         "link.search": "there is no binary in it that has search paths",
         "link.baseline": "the wheel claims no platform that promises anything",

@@ -414,6 +414,29 @@ def test_wheels_of_one_version_say_the_same(
     assert text in " ".join(result.problems)
 
 
+@pytest.mark.parametrize(
+    ("tags", "status", "text"),
+    [
+        (("cp311-cp311-L", "cp312-cp312-L", "cp311-cp311-M", "cp312-cp312-M"), "pass", ""),
+        (("cp311-cp311-L", "cp312-cp312-L", "cp311-cp311-M"), "warn", "for cp312 on macosx-arm64"),
+        (("cp313-cp313-L", "cp313-cp313t-L", "cp313-cp313-M"), "warn", "for cp313t on macosx"),
+        (("cp311-cp311-L", "cp312-cp312-L", "cp310-abi3-M"), "pass", ""),
+        (("cp311-cp311-L", "cp312-cp312-L", "py3-none-any"), "skip", "for several platforms"),
+    ],
+)
+def test_wheels_of_one_version_are_for_the_same_pythons(
+    tmp_path: Path, tags: tuple[str, ...], status: str, text: str
+) -> None:
+    platforms = {"L": "manylinux_2_17_x86_64", "M": "macosx_11_0_arm64", "any": "any"}
+    names = [f"{tag.rpartition('-')[0]}-{platforms[tag.rpartition('-')[2]]}" for tag in tags]
+    wheels = [wheel(tmp_path, f"own-1-{name}.whl", {"own.py": b""}) for name in names]
+
+    result = {one.id: one for one in together(*wheels).results}["set.complete"]
+
+    assert result.status == status
+    assert text in " ".join((*result.problems, result.reason))
+
+
 def test_one_wheel_alone_is_no_set(tmp_path: Path) -> None:
     one = wheel(tmp_path, f"one-1-{LINUX}.whl", {"one.py": b""})
 
