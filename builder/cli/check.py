@@ -33,7 +33,7 @@ __all__ = ["command"]
 @click.option(
     "--python",
     metavar="ENV|VERSION",
-    help="Probe this ready environment (its folder or interpreter); with --from-index: the Python to install for.",
+    help="Probe this ready environment (its folder or interpreter); with --from-index or --from-url: the Python to install for.",
 )
 @click.option(
     "--from-index",
@@ -41,6 +41,13 @@ __all__ = ["command"]
     multiple=True,
     metavar="NAME==VERSION",
     help="Check what a user gets from the package index, by the settings of pip.",
+)
+@click.option(
+    "--from-url",
+    "urls",
+    multiple=True,
+    metavar="URL",
+    help="Check the file behind a URL: a wheel, a C++ archive, a conda package; `#sha256=HEX` behind it must hold.",
 )
 @click.option(
     "--recipe",
@@ -86,6 +93,7 @@ def command(
     subjects: tuple[Path, ...],
     python: str | None,
     published: tuple[str, ...],
+    urls: tuple[str, ...],
     recipe: str,
     recipes: tuple[Path, ...],
     target: str | None,
@@ -130,8 +138,9 @@ def command(
         "recipe": found, "backends": plugins.backends(),
     }  # fmt: skip
     try:
-        if published:
-            reports = _published(published, subjects, python, asked, machine, display.hear)
+        if published or urls:
+            wanted = words(published), urls
+            reports = _published(wanted, subjects, python, asked, machine, display.hear)
         else:
             ready = Path(python) if python else None
             reports = check(subjects, machine, python=ready, events=display.hear, **asked)
@@ -184,21 +193,21 @@ def _recipe(
 
 
 def _published(
-    requirements: tuple[str, ...],
+    wanted: tuple[tuple[str, ...], tuple[str, ...]],
     subjects: tuple[Path, ...],
     python: str | None,
     asked: _Asked,
     machine: Machine,
     events: Events,
 ) -> tuple[Report, ...]:
-    """What the index has, and the files given beside it, all for one Python."""
+    """What the index and URLs have, and the files given beside them, all for one Python."""
     from builder.process import Processes  # noqa: PLC0415  # see above
     from builder.verbs.check import check  # noqa: PLC0415
     from builder.verbs.published import chosen_interpreter, fetched  # noqa: PLC0415
 
     processes = Processes(events)
     interpreter = chosen_interpreter(python or "", machine, processes)
-    with fetched(words(requirements), interpreter, machine, processes) as files:
+    with fetched(*wanted, interpreter, machine, processes) as files:
         reports = check(
             (*files, *subjects), machine, interpreter=interpreter, processes=processes, **asked
         )

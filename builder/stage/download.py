@@ -17,7 +17,7 @@ from builder.config.machine import Machine
 from builder.errors import BuilderError, UsageError
 from builder.stage.store import TreeStore
 
-__all__ = ["download", "known_download", "without_login"]
+__all__ = ["download", "download_to", "known_download", "without_login"]
 
 _SECONDS: Final = 60.0
 _TRIES: Final = 3
@@ -33,11 +33,7 @@ def download(url: str, sha256: str, store: TreeStore, machine: Machine) -> Path:
     """
     if (kept := known_download(sha256, store)) is not None:
         return kept
-    if urlsplit(url).scheme not in {"file", "https"}:
-        raise UsageError(
-            f"`{without_login(url)}` is not a `file:` or `https:` URL",
-            hint="give an https URL or an absolute path",
-        )
+    _refuse_other_schemes(url)
     with store.exclusive(f"download-{sha256}"):
         if (kept := known_download(sha256, store)) is not None:
             return kept
@@ -53,6 +49,32 @@ def download(url: str, sha256: str, store: TreeStore, machine: Machine) -> Path:
     return kept
 
 
+def download_to(folder: Path, url: str, machine: Machine) -> Path:
+    """The file behind a `file:` or `https:` URL, under its own name in a folder.
+
+    Its bytes are whatever is there, unless the URL ends with `#sha256=HEX`. Raises `UsageError` for
+    another URL or one without a file name, `BuilderError` when the file cannot be had.
+    """
+    _refuse_other_schemes(url)
+    parts = urlsplit(url)
+    name = unquote(parts.path.rsplit("/", 1)[-1])
+    kind, _, sha256 = parts.fragment.partition("=")
+    if name in {"", ".", ".."} or "/" in name or "\0" in name or kind not in {"", "sha256"}:
+        raise UsageError(
+            f"`{without_login(url)}` does not end with the name of a file",
+            hint="give the address of one file, with `#sha256=...` behind it if you know that",
+        )
+    target, whole = folder / name, urlunsplit(parts._replace(fragment=""))
+    try:
+        _fetch(whole, target, machine)
+        if kind:
+            _verify(whole, target, sha256.lower())
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
+    return target
+
+
 def known_download(sha256: str, store: TreeStore) -> Path | None:
     """The file of these bytes that was downloaded before, if there is one and it is whole."""
     kept = store.root / "downloads" / sha256
@@ -65,12 +87,20 @@ def without_login(url: str) -> str:
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
+def _refuse_other_schemes(url: str) -> None:
+    if urlsplit(url).scheme not in {"file", "https"}:
+        raise UsageError(
+            f"`{without_login(url)}` is not a `file:` or `https:` URL",
+            hint="give an https URL or an absolute path",
+        )
+
+
 def _verify(url: str, partial: Path, sha256: str) -> None:
     if (actual := file_digest(partial)) != sha256:
         raise BuilderError(
-            f"`{without_login(url)}` has other bytes than the recipe says",
+            f"`{without_login(url)}` has other bytes than it should have",
             faults=[f"expected sha256 {sha256}", f"received sha256 {actual}"],
-            hint="find out why it changed before you change the recipe",
+            hint="find out why it changed before you write down another sha256",
         )
 
 

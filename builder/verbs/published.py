@@ -1,4 +1,4 @@
-"""What a user would get: one version from the package index, as a file to check."""
+"""What a user would get: one version from the package index, or what is behind a URL, as a file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from builder.config.toolchain import Interpreter
 from builder.errors import BuilderError, UsageError
 from builder.process import Processes
 from builder.stage import interpreters
-from builder.stage.download import download
+from builder.stage.download import download, download_to
 from builder.stage.published import Published, find_wheel
 from builder.stage.store import TreeStore
 
@@ -41,14 +41,16 @@ def chosen_interpreter(text: str, machine: Machine, processes: Processes) -> Int
 @contextmanager
 def fetched(
     requirements: Sequence[str],
+    urls: Sequence[str],
     interpreter: Interpreter,
     machine: Machine,
     processes: Processes,
 ) -> Iterator[tuple[Path, ...]]:
-    """The wheels that an installer would take for this interpreter, under their own names.
+    """The wheels that an installer would take for this interpreter, and files of any kind by URL.
 
-    A requirement is `NAME==VERSION`. What was downloaded once is kept in the store. Raises
-    `BuilderError` when the index has no such wheel, or gives other bytes than it says.
+    A requirement is `NAME==VERSION`, and what was downloaded of it once is kept in the store. A URL
+    may end with `#sha256=HEX`. All have their own names. Raises `BuilderError` when the index has no
+    such wheel, or gives other bytes than it says, and for a URL that gives nothing.
     """
     for text in requirements:
         if not _PINNED.fullmatch(text):
@@ -59,7 +61,8 @@ def fetched(
     folder = store.scratch()
     try:
         found = [find_wheel(text, interpreter, store, machine, processes) for text in requirements]
-        yield tuple(_file(one, folder, store, machine) for one in found)
+        wheels = [_file(one, folder, store, machine) for one in found]
+        yield (*wheels, *(download_to(folder, url, machine) for url in urls))
     finally:
         for file in folder.glob("*"):
             file.unlink()

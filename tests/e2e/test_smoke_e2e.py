@@ -245,13 +245,14 @@ def test_a_consumer_that_cannot_be_is_skipped(
     assert reason in _results(report)["consumer.cpp"].reason
 
 
-def test_what_a_user_gets_from_an_index_is_checked(tmp_path: Path) -> None:
-    """An index made of one folder: the wheel is found, fetched, installed for that Python, and imported."""
+@pytest.mark.parametrize("door", ["--from-index", "--from-url"])
+def test_what_a_user_gets_is_checked(tmp_path: Path, door: str) -> None:
+    """An index made of one folder, or the address: fetched, installed for that Python, and imported."""
     tree = tmp_path / "tree"
     _compiled(tree, "$ORIGIN")
     links = tmp_path / "links"
     links.mkdir()
-    shutil.copy(_wheel(tree), links)
+    given = Path(shutil.copy(_wheel(tree), links))
     environ = {
         **os.environ,
         "BUILDER_CACHE": str(tmp_path / "cache"),
@@ -259,7 +260,8 @@ def test_what_a_user_gets_from_an_index_is_checked(tmp_path: Path) -> None:
         "PIP_INDEX_URL": links.as_uri(),
         "PIP_FIND_LINKS": str(links),
     }
-    command = [sys.executable, "-m", "builder", "check", "--from-index", "tiny==1.0", "--json"]
+    command = [sys.executable, "-m", "builder", "check", door, "--json"]
+    command.insert(-1, "tiny==1.0" if door == "--from-index" else given.as_uri())
 
     done = subprocess.run(
         [*command, "--python", f"{sys.version_info[0]}.{sys.version_info[1]}"],

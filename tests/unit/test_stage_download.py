@@ -8,7 +8,7 @@ import pytest
 from builder.archive.file import file_digest
 from builder.config.machine import Machine
 from builder.errors import BuilderError, UsageError
-from builder.stage.download import _login, download, known_download, without_login
+from builder.stage.download import _login, download, download_to, known_download, without_login
 from builder.stage.store import TreeStore
 
 DATA = b"hello" * 1000
@@ -55,6 +55,38 @@ def test_a_missing_file_is_told(tmp_path: Path) -> None:
 def test_only_files_and_https_are_fetched(url: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is not a `file:` or `https:` URL") as caught:
         download(url, SHA256, TreeStore(tmp_path / "s"), machine(tmp_path))
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("end", ["", f"#sha256={SHA256}", f"#sha256={SHA256.upper()}"])
+def test_a_file_behind_a_url_keeps_its_name(tmp_path: Path, end: str) -> None:
+    origin, folder = tmp_path / "a b.zip", tmp_path / "here"
+    origin.write_bytes(DATA)
+    folder.mkdir()
+
+    found = download_to(folder, origin.as_uri() + end, machine(tmp_path))
+
+    assert found == folder / "a b.zip"
+    assert found.read_bytes() == DATA
+
+
+def test_a_file_behind_a_url_that_has_other_bytes_is_not_kept(tmp_path: Path) -> None:
+    origin, folder = tmp_path / "a.zip", tmp_path / "here"
+    origin.write_bytes(DATA + b"!")
+    folder.mkdir()
+
+    with pytest.raises(BuilderError, match="other bytes"):
+        download_to(folder, f"{origin.as_uri()}#sha256={SHA256}", machine(tmp_path))
+
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "url", ["https://me:s3cret@host/", "file:///a/..", "https://host/a%2Fb", "https://host/a#md5=0"]
+)
+def test_a_url_that_names_no_file_is_refused(url: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="does not end with the name of a file") as caught:
+        download_to(tmp_path, url, machine(tmp_path))
     assert "s3cret" not in str(caught.value)
 
 
