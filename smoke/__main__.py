@@ -18,7 +18,7 @@ from smoke.catalogue import Check, choose, listing, reference
 from smoke.checks import CATALOGUE
 from smoke.junit import to_junit
 from smoke.previous import read_release
-from smoke.probing import open_environment
+from smoke.probing import interpreter_of, open_environment
 from smoke.report import Report, document, merged, to_lines
 from smoke.runner import Request, check_artifact, check_environment, subject_of
 from smoke.sarif import to_sarif
@@ -26,6 +26,8 @@ from smoke.subject import Expectations, Subject
 from smoke.together import check_together
 
 __all__ = ["main"]
+
+_PETABYTE = 10**15
 
 
 def main(argv: Sequence[str], search_path: str) -> int:
@@ -77,29 +79,25 @@ def _check(
     path: tuple[Path, ...],
     processes: Processes,
 ) -> tuple[Subject, Report]:
-    wanted = Checks(imports=tuple(options.imports), timeout=options.timeout)
+    wanted = Checks(imports=tuple(options.imports), timeout=options.timeout, memory=options.memory)
     subject = subject_of(Request(file.absolute(), wanted, known))
     report = check_artifact(subject, checks)
-    python = _python(options.python or (file if subject.kind == "environment" else None))
-    if python is None:
+    environment = options.python or (file if subject.kind == "environment" else None)
+    if environment is None:
         return subject, report
+    python = interpreter_of(environment)
     with tempfile.TemporaryDirectory(prefix="smoke-") as scratch:
         installed = open_environment(python, path, Path(scratch), processes)
         probed = check_environment(replace(subject, installed=installed), checks)
     return subject, merged(report, probed)
 
 
-def _python(environment: Path | None) -> Path | None:
-    """The interpreter of an environment's folder, or the interpreter that was given itself."""
-    if environment is None:
-        return None
-    candidates = (environment, environment / "bin" / "python", environment / "Scripts/python.exe")
-    for candidate in candidates:
-        if candidate.is_file():
-            return candidate.absolute()
-    raise UsageError(
-        f"`{environment}` is no environment", hint="give its folder or its interpreter"
-    )
+def _bytes(text: str) -> int:
+    """A number of bytes that is a limit. Raises `ValueError`, which `argparse` tells."""
+    number = int(text)
+    if not 0 < number <= _PETABYTE:
+        raise ValueError(text)
+    return number
 
 
 def _print_list(checks: tuple[Check, ...], *, json_wanted: bool, markdown: bool) -> None:
@@ -129,6 +127,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--select", action="append", default=[], metavar="GLOB")
     parser.add_argument("--skip", action="append", default=[], metavar="GLOB")
     parser.add_argument("--timeout", type=float, default=Checks().timeout, metavar="SECONDS")
+    parser.add_argument("--memory", type=_bytes, metavar="BYTES", help="of each process's own")
     parser.add_argument("--list", action="store_true", help="the checks there are")
     parser.add_argument("--markdown", action="store_true", help="with --list: the reference page")
     parser.add_argument("--json", action="store_true", help="one JSON document")

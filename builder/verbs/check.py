@@ -28,7 +28,7 @@ from smoke.catalogue import Check, choose
 from smoke.checks import CATALOGUE
 from smoke.claims import header, name_of
 from smoke.previous import read_release
-from smoke.probing import open_environment
+from smoke.probing import interpreter_of, open_environment
 from smoke.report import Report, Result, merged
 from smoke.runner import Request, check_artifact, check_environment, subject_of
 from smoke.subject import Core, Expectations, Installed, Release, Subject
@@ -112,7 +112,7 @@ def check(
         if tried != set(subjects) or not tried:
             raise
         chosen = ()  # what is selected are trials
-    ready = _interpreter_of(python) if python else None
+    ready = interpreter_of(python) if python else None
     if python and not subjects:
         subjects = (python if python.is_dir() else python.parent.parent,)
     if not subjects:
@@ -172,7 +172,7 @@ def _check_one(
 def _tried(subject: Subject, ready: Path | None, bench: _Bench) -> Report:
     """What an environment says, the given one or a fresh one."""
     if subject.kind == "environment":
-        ready = ready or _interpreter_of(subject.path)
+        ready = ready or interpreter_of(subject.path)
     if ready:
         return _in_ready_environment(subject, ready, bench)
     if subject.kind == "folder":
@@ -320,18 +320,3 @@ def _satisfies(version: str, required: Sequence[str]) -> bool:
         return all(SpecifierSet(text).contains(version, prereleases=True) for text in required)
     except InvalidSpecifier:
         return True
-
-
-def _interpreter_of(environment_path: Path) -> Path:
-    """The interpreter of an environment's folder, or the interpreter that was given itself."""
-    candidates = (
-        environment_path,
-        environment_path / "bin/python",
-        environment_path / "bin/python3",
-    )
-    for candidate in candidates:
-        if candidate.is_file():
-            return candidate.absolute()
-    raise UsageError(
-        f"`{environment_path}` is no environment", hint="give its folder or its interpreter"
-    )
