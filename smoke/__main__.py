@@ -27,6 +27,8 @@ from smoke.together import check_together
 
 __all__ = ["main"]
 
+_PETABYTE = 10**15
+
 
 def main(argv: Sequence[str], search_path: str) -> int:
     """Check what `argv` names; print a report; give the exit code."""
@@ -76,7 +78,7 @@ def _check(
     path: tuple[Path, ...],
     processes: Processes,
 ) -> tuple[Subject, Report]:
-    wanted = Checks(imports=tuple(options.imports), timeout=options.timeout)
+    wanted = Checks(imports=tuple(options.imports), timeout=options.timeout, memory=options.memory)
     subject = subject_of(Request(file.absolute(), wanted, known))
     report = check_artifact(subject, checks)
     environment = options.python or (file if subject.kind == "environment" else None)
@@ -87,6 +89,14 @@ def _check(
         installed = open_environment(python, path, Path(scratch), processes)
         probed = check_environment(replace(subject, installed=installed), checks)
     return subject, merged(report, probed)
+
+
+def _bytes(text: str) -> int:
+    """A number of bytes that is a limit. Raises `ValueError`, which `argparse` tells."""
+    number = int(text)
+    if not 0 < number <= _PETABYTE:
+        raise ValueError(text)
+    return number
 
 
 def _print_list(checks: tuple[Check, ...], *, json_wanted: bool, markdown: bool) -> None:
@@ -116,6 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--select", action="append", default=[], metavar="GLOB")
     parser.add_argument("--skip", action="append", default=[], metavar="GLOB")
     parser.add_argument("--timeout", type=float, default=Checks().timeout, metavar="SECONDS")
+    parser.add_argument("--memory", type=_bytes, metavar="BYTES", help="of each process's own")
     parser.add_argument("--list", action="store_true", help="the checks there are")
     parser.add_argument("--markdown", action="store_true", help="with --list: the reference page")
     parser.add_argument("--json", action="store_true", help="one JSON document")

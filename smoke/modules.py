@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from smoke.content import SITE
-from smoke.subject import Content
+from smoke.subject import Content, Subject
 
-__all__ = ["top_level_modules"]
+__all__ = ["modules_of", "top_level_modules"]
 
 _NOT_MEANT = frozenset(
     ("test", "tests", "testing", "example", "examples", "doc", "docs", "benchmark", "benchmarks")
 )
+
+
+def modules_of(subject: Subject) -> tuple[tuple[str, ...], bool]:
+    """The modules to import, and whether they are a guess because the recipe names none."""
+    if subject.checks.imports:
+        return subject.checks.imports, False
+    return (top_level_modules(subject.content) if subject.content else ()), True
 
 
 def top_level_modules(content: Content) -> tuple[str, ...]:

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import json
-import signal
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
+from pathlib import Path, PureWindowsPath
 from types import MappingProxyType
 
 from builder.errors import UsageError
-from builder.process import Command, Completed, ProcessError, Processes
+from builder.process import Command, ProcessError, Processes
+from smoke.endings import ending
 from smoke.subject import Distribution, EnvironmentFacts, Installed
 
 __all__ = [
     "Answer",
     "ask",
     "clean_environment",
-    "ending",
     "interpreter_of",
     "open_environment",
     "probe_argv",
@@ -36,27 +36,46 @@ class Answer:
     ending: str
 
 
-def clean_environment(scratch: Path, path: tuple[Path, ...]) -> Mapping[str, str]:
-    """The whole environment of a process of the suite: nothing of the caller's shell is in it."""
+def clean_environment(
+    scratch: Path, path: tuple[Path, ...], system: str = os.name
+) -> Mapping[str, str]:
+    """The whole environment of a process of the suite: nothing of the caller's shell is in it.
+
+    `system` is what `os.name` says.
+    """
+    words = tuple(map(str, path))
+    if system != "nt":
+        return MappingProxyType(
+            {
+                "PATH": ":".join(words),
+                "HOME": str(scratch),
+                "TMPDIR": str(scratch),
+                "LANG": "C.UTF-8",
+                "LC_ALL": "C.UTF-8",
+            }
+        )
+    folders = map(PureWindowsPath, words)
+    # Without it neither sockets nor the source of random numbers work.
+    root = next((str(one.parent) for one in folders if one.name.lower() == "system32"), "")
     return MappingProxyType(
         {
-            "PATH": ":".join(map(str, path)),
-            "HOME": str(scratch),
-            "TMPDIR": str(scratch),
-            "LANG": "C.UTF-8",
-            "LC_ALL": "C.UTF-8",
+            "PATH": ";".join(words),
+            **dict.fromkeys(("USERPROFILE", "TEMP", "TMP"), str(scratch)),
+            **({"SYSTEMROOT": root} if root else {}),
         }
     )
 
 
 def interpreter_of(environment: Path) -> Path:
-    """The interpreter of an environment's folder, or the interpreter that was given itself.
+    """The interpreter of an environment's folder, of any system, or the interpreter itself.
 
     Raises `UsageError` when there is none.
     """
-    for place in ("", "bin/python", "bin/python3", "Scripts/python.exe"):
-        if (found := environment / place).is_file():
-            return found.absolute()
+    places = ("", "bin/python", "bin/python3", "Scripts/python.exe", "python.exe")
+    for place in places:
+        candidate = environment / place
+        if candidate.is_file():
+            return candidate.absolute()
     raise UsageError(
         f"`{environment}` is no environment", hint="give its folder or its interpreter"
     )
@@ -80,8 +99,17 @@ def probe_argv(python: Path, version: tuple[int, int], probe: str) -> tuple[str,
     return (str(python), *isolated, "-B", str(_PROBES / probe))
 
 
-def ask(installed: Installed, probe: str, words: tuple[str, ...], timeout: float) -> Answer:
-    """Run one probe in the neutral folder. A crash or a hang is told, not raised."""
+def ask(
+    installed: Installed,
+    probe: str,
+    words: tuple[str, ...],
+    timeout: float,
+    memory: int | None = None,
+) -> Answer:
+    """Run one probe in the neutral folder. A crash or a hang is told, not raised.
+
+    `timeout` is in seconds, `memory` in bytes, as in `builder.process.Command`.
+    """
     version = installed.facts.version if installed.facts else (2, 7)
     argv = (*probe_argv(installed.python, version, probe), *words)
     command = Command(
@@ -90,6 +118,7 @@ def ask(installed: Installed, probe: str, words: tuple[str, ...], timeout: float
         clean_environment(installed.scratch, (installed.python.parent, *installed.path)),
         title=" ".join((probe.removesuffix(".py"), *words)),
         timeout=timeout,
+        memory=memory,
     )
     try:
         completed = installed.processes.run(command, capture=True, check=False)
@@ -97,21 +126,9 @@ def ask(installed: Installed, probe: str, words: tuple[str, ...], timeout: float
         return Answer(None, error.message)
     line = next((text for text in completed.stdout.splitlines() if text.startswith(_MARK)), None)
     said = json.loads(line.removeprefix(_MARK)) if line else None
-    return Answer(said, ending(completed, answered=said is not None))
-
-
-def ending(completed: Completed, *, answered: bool = True) -> str:
-    """In words, why a process did not end well; nothing when it did."""
-    if completed.timed_out:
-        return f"did not finish within {completed.command.timeout:g} s"
-    last = f": {completed.last_lines[-1]}" if completed.last_lines else ""
-    if completed.returncode < 0:
-        number = -completed.returncode
-        known = {one.value: one.name for one in signal.Signals}
-        return f"was killed by {known.get(number, f'signal {number}')}{last}"
-    if completed.returncode > 0:
-        return f"ended with exit code {completed.returncode}{last}"
-    return "" if answered else "ended without an answer"
+    printed = tuple(text for text in completed.last_lines if not text.startswith(_MARK))
+    rest = replace(completed, last_lines=printed)
+    return Answer(said, ending(rest, answered=said is not None))
 
 
 def _facts(said: Mapping[str, object]) -> EnvironmentFacts:

@@ -248,7 +248,9 @@ class Sizes:
 class Checks:
     """What proves a package: imports, commands in the clean environment, a C++ consumer.
 
-    Words of `commands` may hold `{python}` and `{recipe}`. `timeout` is in seconds, per command.
+    Words of `commands` may hold `{python}` and `{recipe}`. `timeout` is in seconds, per command,
+    `memory` in bytes, per process; None for no limit. `neighbours` are modules of other packages
+    that are imported before and after `imports`.
     `severity` maps globs over the ids of checks to what their problems are. `plugin` is a Python
     file with more checks, relative to the recipe's folder. `nightly_age` is how many days old a
     nightly may be.
@@ -262,6 +264,8 @@ class Checks:
     system: tuple[str, ...] = ()
     consumer: Consumer | None = None
     timeout: float = 300.0
+    memory: int | None = None
+    neighbours: tuple[str, ...] = ()
     severity: Mapping[str, Literal["error", "warning"]] = field(
         default_factory=lambda: MappingProxyType({})
     )

@@ -145,6 +145,8 @@ def _checks(table: Table, base: Checks) -> Checks:
         system=_texts(table, "system", base.system),
         consumer=consumer,
         timeout=float(cast("float", table.get("timeout", base.timeout))),
+        memory=int(cast("int", table["memory"])) if "memory" in table else base.memory,
+        neighbours=_texts(table, "neighbours", base.neighbours),
         severity=MappingProxyType(
             {
                 **base.severity,

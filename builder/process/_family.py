@@ -19,7 +19,7 @@ LINGER = 2.0
 class Outcome:
     """How a family ended.
 
-    `returncode` is None when that is not known. `failed` is the step (`directory`, `program`) and
+    `returncode` is None when that is not known. `failed` is the step (`directory`, `memory`, `program`) and
     the errno that kept the program from running. `leftover` are processes that outlived the command
     and were ended then, `survived` those that could not be.
     """

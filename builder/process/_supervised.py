@@ -120,6 +120,7 @@ def _order(command: Command, program: str) -> bytes:
     """The command as the supervisor reads it: a length, then fields that end in NUL."""
     words = [
         "" if command.timeout is None else repr(float(command.timeout)),
+        "" if command.memory is None else str(command.memory),
         str(command.directory),
         program,
         str(len(command.argv)),

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     Prctl: TypeAlias = Callable[[int, int], object]
-    # Folder, program, argv and the whole environment.
-    Order: TypeAlias = tuple[bytes, bytes, list[bytes], dict[bytes, bytes]]
+    # Bytes of memory (0 for no limit), folder, program, argv and the whole environment.
+    Order: TypeAlias = tuple[int, bytes, bytes, list[bytes], dict[bytes, bytes]]
 else:
     import _signal as signal  # `signal` imports `enum`, which doubles the start-up time
 
@@ -39,6 +39,7 @@ RESTORED = (*IGNORED, signal.SIGPIPE, *((signal.SIGXFSZ,) if hasattr(signal, "SI
 SUBREAPER, DEATH_SIGNAL = 36, 1  # PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG
 PATIENCE = {"exit": 0.5, "timeout": 2.0, "stopped": 2.0}  # seconds from SIGTERM to SIGKILL
 DIED_LATE = -signal.SIGKILL
+INVALID = 22  # EINVAL
 HOUR = 3_600_000  # milliseconds; poll(2) takes no more than 24 days
 SURRENDER = 10.0  # seconds of SIGKILL after which a process in the kernel's hands is given up
 
@@ -83,10 +84,11 @@ def read_order(control: int) -> tuple[float | None, Order] | None:
     text = read_exactly(control, int.from_bytes(size, "big")) if size else None
     if text is None:
         return None
-    timeout, directory, program, count, *words = text.split(b"\0")
+    timeout, memory, directory, program, count, *words = text.split(b"\0")
     argv, variables = words[: int(count)], words[int(count) :]
     environment = dict(variable.split(b"=", 1) for variable in variables)
-    return float(timeout) if timeout else None, (directory, program, argv, environment)
+    order = (int(memory or 0), directory, program, argv, environment)
+    return float(timeout) if timeout else None, order
 
 
 def read_exactly(descriptor: int, size: int) -> bytes | None:
@@ -113,7 +115,7 @@ def watch_children() -> int:
 
 def start(status: int, prctl: Prctl, order: Order) -> int:
     """The id of the command's process. A failure before the program runs is told in `status`."""
-    directory, program, argv, environment = order
+    memory, directory, program, argv, environment = order
     parent = os.getpid()
     child = os.fork()
     if child:
@@ -130,12 +132,28 @@ def start(status: int, prctl: Prctl, order: Order) -> int:
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         os.umask(0o022)
         os.chdir(directory)
+        step = "memory"
+        limit(memory)
         step = "program"
         os.execve(program, argv, environment)  # noqa: S606 - no shell is the point
     except OSError as error:
         say(status, f"failed {step} {error.errno}")
     finally:
         os._exit(127)
+
+
+def limit(memory: int) -> None:
+    """Bound the private, writable memory of this process and of all that it starts, in bytes."""
+    if not memory:
+        return
+    import resource  # noqa: PLC0415 - few commands have a limit
+
+    _, most = resource.getrlimit(resource.RLIMIT_DATA)
+    bound = memory if most == resource.RLIM_INFINITY else min(memory, most)
+    try:
+        resource.setrlimit(resource.RLIMIT_DATA, (bound, bound))
+    except ValueError as error:  # what `resource` makes of some errors of the system
+        raise OSError(INVALID, str(error)) from error
 
 
 def silence() -> None:

@@ -18,7 +18,8 @@ class Command:
 
     `environment` is the whole environment of the process. `timeout` is in seconds, None for no
     limit. `title` is what progress displays call it. `secrets` are texts that are masked wherever
-    output is shown.
+    output is shown. `memory` is how many bytes each process of the family may have of its own,
+    private and writable (RLIMIT_DATA): files that are only read do not count. Not enforced on Windows.
     """
 
     argv: tuple[str, ...]
@@ -27,6 +28,7 @@ class Command:
     title: str = ""
     timeout: float | None = None
     secrets: tuple[str, ...] = ()
+    memory: int | None = None
 
     def __str__(self) -> str:
         return " ".join(shlex.quote(mask(word, self.secrets)) for word in self.argv)

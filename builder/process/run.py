@@ -30,6 +30,7 @@ _MEMORY = (
     "or a machine with more memory"
 )
 _FOREIGN = "is it made for this machine, and is its `#!` interpreter there?"
+_STEP_HINTS = {"program": _FOREIGN, "memory": "this system takes no such limit: leave it out"}
 _CRASH = "the program itself crashed; the last lines show how far it came"
 _SIGNAL_HINTS = {
     "SIGKILL": _MEMORY,
@@ -256,12 +257,13 @@ def _returncode(
     """The exact exit status of a command that really ran."""
     if outcome.failed is not None:
         step, number = outcome.failed
-        place = command.directory if step == "directory" else command.argv[0]
+        places = {"directory": command.directory, "memory": f"at most {command.memory} bytes"}
+        place = places.get(step, command.argv[0])
         raise ProcessError(
             f"{_shown(command)} could not be started: `{place}`: {os.strerror(number)}",
             command=command,
             returncode=_NOT_EXECUTABLE,
-            hint="" if step == "directory" else _FOREIGN,
+            hint=_STEP_HINTS.get(step, ""),
             log=log,
         )
     if outcome.returncode is None:

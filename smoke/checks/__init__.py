@@ -15,6 +15,7 @@ from smoke.checks import (
     linking,
     metadata,
     names,
+    neighbours,
     release,
     together,
     wheel,
@@ -36,5 +37,6 @@ CATALOGUE: tuple[Check, ...] = (
     *release.CHECKS,
     *together.CHECKS,
     *environment.CHECKS,
+    *neighbours.CHECKS,
     *consumer.CHECKS,
 )

@@ -9,7 +9,8 @@ from pathlib import Path
 from builder.config.recipe import Consumer
 from builder.process import Command, ProcessError
 from smoke.catalogue import Check, Outcome, Skip
-from smoke.probing import clean_environment, ending
+from smoke.endings import ending
+from smoke.probing import clean_environment
 from smoke.subject import Core, Subject
 
 __all__ = ["CHECKS", "project_text"]

@@ -2,36 +2,19 @@
 
 from __future__ import annotations
 
-import posixpath
 import re
 from collections import defaultdict
 from datetime import date
 
 from smoke.catalogue import NO_BINARIES, Check, Outcome, Skip
 from smoke.claims import version_of
+from smoke.runtimes import family
 from smoke.subject import ARTIFACTS, Subject, content_of
 from smoke.waiving import expired
 
-__all__ = ["CHECKS", "family"]
+__all__ = ["CHECKS"]
 
-_RUNTIMES = (
-    "libgomp",
-    "libomp",
-    "libiomp5",
-    "libstdc++",
-    "libgcc_s",
-    "libgfortran",
-    "libquadmath",
-    "libcudart",
-)
 _NIGHTLY = re.compile(r"\.dev(\d{4})(\d\d)(\d\d)(?!\d)")
-_NAME = re.compile(r"^(lib[A-Za-z0-9_+]+?)(?:-[0-9a-f]{8,})?\.so(?:\.|$)")
-
-
-def family(file: str) -> str:
-    """The runtime that a file is a copy of (`libgomp`), under its grafted name too, or nothing."""
-    match = _NAME.match(posixpath.basename(file))
-    return match[1] if match and match[1] in _RUNTIMES else ""
 
 
 def _waivers(subject: Subject) -> Outcome | Skip:

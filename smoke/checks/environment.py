@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import posixpath
-from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,20 +10,19 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from builder.archive.record import row_of
-from builder.binary import BinaryError, read
 from builder.process import Command, ProcessError
 from smoke.catalogue import Check, Outcome, Skip
-from smoke.checks.contents import family
 from smoke.claims import header
 from smoke.content import SITE
-from smoke.modules import top_level_modules
-from smoke.probing import ask, clean_environment, ending
+from smoke.endings import ending, starved
+from smoke.mapped import doubles, strays
+from smoke.modules import modules_of
+from smoke.probing import ask, clean_environment
 from smoke.subject import (
     Content,
     Distribution,
     EnvironmentFacts,
     Kind,
-    Member,
     Subject,
     installed_of,
 )
@@ -112,7 +110,7 @@ def _import(subject: Subject) -> Outcome | Skip:
     facts = _facts(subject)
     if isinstance(facts, Skip):
         return facts
-    modules, guessed = _modules(subject)
+    modules, guessed = modules_of(subject)
     if not modules:
         return Skip("the recipe names no imports and the artifact has no module to guess from")
     faults = {name: _import_fault(subject, name) for name in modules}
@@ -124,12 +122,13 @@ def _import(subject: Subject) -> Outcome | Skip:
 
 def _import_fault(subject: Subject, module: str) -> str:
     """Why one module does not import in a process of its own, or nothing."""
-    answer = ask(installed_of(subject), "import_probe.py", (module,), subject.checks.timeout)
+    limits = subject.checks.timeout, subject.checks.memory
+    answer = ask(installed_of(subject), "import_probe.py", (module,), *limits)
     if answer.said is None:
         return answer.ending
     error = answer.said.get("error")
     if error:
-        return str(error)
+        return starved(str(error), subject.checks.memory)
     return f"imports, then {answer.ending}" if answer.ending else ""
 
 
@@ -137,79 +136,20 @@ def _loaded(subject: Subject) -> Outcome | Skip:
     facts = _facts(subject)
     if isinstance(facts, Skip):
         return facts
-    modules, _ = _modules(subject)
+    modules, _ = modules_of(subject)
     if not modules:
         return Skip("there is nothing to import")
-    answer = ask(installed_of(subject), "maps_probe.py", modules, subject.checks.timeout)
+    limits = subject.checks.timeout, subject.checks.memory
+    answer = ask(installed_of(subject), "maps_probe.py", modules, *limits)
     if answer.said is None:
         return Skip(f"the imports do not survive: {answer.ending}")
     files = answer.said.get("files")
     if not isinstance(files, list):
         return Skip("this system does not tell which libraries a process has loaded")
     mapped = tuple(Path(str(file)) for file in files)
-    strays = _strays(subject.content, mapped, facts) if subject.content else iter(())
-    own, others = _doubles(subject.content, mapped, facts)
-    return Outcome((*strays, *own), others)
-
-
-def _strays(content: Content, mapped: tuple[Path, ...], facts: EnvironmentFacts) -> Iterator[str]:
-    """The libraries that the wheel brings and that were taken from somewhere else all the same."""
-    brought: dict[str, Member] = {}
-    needed: dict[str, str] = {}
-    for member, binary in content.binaries:
-        brought.setdefault(posixpath.basename(member.name), member)
-        brought.setdefault(binary.soname, member)
-        needed |= dict.fromkeys(binary.needed, member.name)
-    for file in mapped:
-        name = _soname(file)
-        if name in brought and name in needed and not _inside(file, facts):
-            yield (
-                f"{needed[name]}: loads `{name}` from {file}, "
-                f"although the wheel brings {brought[name].name}"
-            )
-
-
-def _inside(file: Path, facts: EnvironmentFacts) -> bool:
-    """Whether a file belongs to the environment; a system interpreter's prefix is the host's."""
-    isolated = facts.prefix != facts.base_prefix
-    return file.is_relative_to(facts.prefix if isolated else facts.site)
-
-
-def _shown(file: Path, facts: EnvironmentFacts) -> str:
-    """A path for a reader: the folder of a throwaway environment is of no interest."""
-    prefix = facts.prefix.resolve()
-    return f"<environment>/{file.relative_to(prefix)}" if file.is_relative_to(prefix) else str(file)
-
-
-def _soname(file: Path) -> str:
-    try:
-        return read(file).soname or file.name
-    except (BinaryError, OSError):
-        return file.name
-
-
-def _doubles(
-    content: Content | None, mapped: tuple[Path, ...], facts: EnvironmentFacts
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Runtimes that are loaded more than once: through this wheel's doing, and through others'."""
-    ours = {
-        (facts.site / member.installed.removeprefix(f"{SITE}/")).resolve()
-        for member in (content.members if content else ())
-    }
-    copies: dict[str, set[Path]] = defaultdict(set)
-    for file in mapped:
-        if family(file.name):
-            copies[family(file.name)].add(file.resolve())
-    own: list[str] = []
-    others: list[str] = []
-    for name, files in sorted(copies.items()):
-        if len(files) > 1:
-            mine = [file for file in sorted(files) if file in ours]
-            host = [file for file in files if not _inside(file, facts)]
-            places = sorted(_shown(file, facts) for file in files)
-            text = f"{name}: is loaded {len(files)} times: {', '.join(places)}"
-            (own if mine and (len(mine) > 1 or host) else others).append(text)
-    return tuple(own), tuple(others)
+    astray = strays(subject.content, mapped, facts) if subject.content else iter(())
+    own, others = doubles(subject.content, mapped, facts)
+    return Outcome((*astray, *own), others)
 
 
 def _commands(subject: Subject) -> Outcome | Skip:
@@ -231,6 +171,7 @@ def _command_fault(subject: Subject, argv: tuple[str, ...]) -> str:
         environment,
         title=Path(argv[0]).name,
         timeout=subject.checks.timeout,
+        memory=subject.checks.memory,
     )
     try:
         completed = installed.processes.run(command, check=False)
@@ -239,13 +180,6 @@ def _command_fault(subject: Subject, argv: tuple[str, ...]) -> str:
     fault = ending(completed)
     more = completed.last_lines[-_SHELL_LINES - 1 : -1]
     return f"{fault} (before that: {' | '.join(more)})" if fault and more else fault
-
-
-def _modules(subject: Subject) -> tuple[tuple[str, ...], bool]:
-    """The modules to import, and whether they are a guess."""
-    if subject.checks.imports:
-        return subject.checks.imports, False
-    return (top_level_modules(subject.content) if subject.content else ()), True
 
 
 def _facts(subject: Subject) -> EnvironmentFacts | Skip:

@@ -38,7 +38,7 @@ PyMODINIT_FUNC PyInit__tiny(void) { return PyModule_Create(&module); }
 
 
 WITHOUT_PARAMETERS = {
-    "abi.cxx11", "cmake.abi", "diff.files", "diff.needed", "diff.symbols", "link.forbidden",
+    "abi.cxx11", "cmake.abi", "diff.files", "diff.needed", "diff.symbols", "env.neighbours", "link.forbidden",
     "link.renamed", "metadata.entry-points", "metadata.licences", "metadata.sbom", "size.budget",
     "size.growth", "symbol.forbidden",
 }  # fmt: skip

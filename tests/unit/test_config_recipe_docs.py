@@ -36,6 +36,8 @@ def test_example_of_the_page_is_a_recipe(generated: str, tmp_path: Path) -> None
         "## `[check.consumer]`",
         "| `targets` | list of strings | The CMake targets to link. Example: ",
         "| `timeout` | number | Seconds that one command may take. Default: `300`. |",
+        "| `memory` | integer | Bytes of memory ",
+        "| `neighbours` | list of strings | Modules of other packages ",
         "| `environment` | table of strings or integers | ",
         "| `select` | string | A glob over target ids. ",
     ],

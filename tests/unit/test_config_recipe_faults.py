@@ -179,6 +179,15 @@ FAULTS: dict[str, tuple[str, list[str]]] = {
     ),
     "neither": (BASE + "[core]", ["4: core: needs one of `cmake` and `commands`"]),
     "time": (BASE + "[check]\ntimeout = 0", ["5: check.timeout: must be more than 0"]),
+    "memory": (BASE + "[check]\nmemory = 0", ["5: check.memory: must be more than 0"]),
+    "memory in words": (
+        BASE + '[check]\nmemory = "2 GiB"',
+        ["5: check.memory: expected an integer, not a string"],
+    ),
+    "neighbour": (
+        BASE + '[check]\nneighbours = ["numpy>=2"]',
+        ["5: check.neighbours[0]: not the name of a module: `numpy>=2`"],
+    ),
     "no time": (BASE + "[check]\ntimeout = nan", ["5: check.timeout: is not a number"]),
     "endless": (BASE + "[check]\ntimeout = inf", ["5: check.timeout: must be at most 86400"]),
     "module": (

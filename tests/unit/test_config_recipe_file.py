@@ -98,6 +98,8 @@ plugin = "check/checks.py"
 requires = ["numpy"]
 system = ["postgresql"]
 timeout = 60
+memory = 2_000_000_000
+neighbours = ["numpy", "scipy.linalg"]
 forbidden-libraries = ["libopenblas*"]
 forbidden-symbols = ["*8protobuf*"]
 nightly-age = 3
@@ -195,6 +197,8 @@ def test_every_key_arrives_in_its_value(folder: Path) -> None:
             system=("postgresql",),
             consumer=Consumer("consumer.cpp", "Sample", ("Sample::sample",)),
             timeout=60.0,
+            memory=2_000_000_000,
+            neighbours=("numpy", "scipy.linalg"),
             forbidden_libraries=("libopenblas*",),
             forbidden_symbols=("*8protobuf*",),
             abi=CxxAbi(

@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,16 @@ os.wait()
 while not os.path.exists(sys.argv[1]):
     time.sleep(0.005)
 print("daemon runs", flush=True)
+"""
+
+
+# Takes 64 MB more and says so; a child of its own may try, too.
+TAKE = """
+import os, sys
+if sys.argv[1:] == ["child"] and os.fork():
+    os._exit(os.waitstatus_to_exitcode(os.wait()[1]))
+taken = bytearray(64 << 20)
+print("took", len(taken) >> 20)
 """
 
 
@@ -454,3 +465,36 @@ def test_without_a_supervisor_the_process_alone_is_followed(
 
 def _silent() -> Output:
     return Output(None, (), "job", Pace(), lambda _text: None)
+
+
+# Memory
+
+
+@pytest.mark.parametrize("words", [(), ("child",)], ids=["itself", "a child"])
+def test_memory_is_limited_for_every_process_of_a_family(
+    tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    wide = python(TAKE, tmp_path, *words)
+
+    enough = Processes().run(replace(wide, memory=200_000_000), check=False)
+    short = Processes().run(replace(wide, memory=50_000_000), check=False)
+
+    assert (enough.returncode, enough.last_lines) == (0, ("took 64",))
+    assert (short.returncode, short.last_lines[-1]) == (1, "MemoryError")
+
+
+def test_a_limit_does_not_rise_above_that_of_the_caller(tmp_path: Path) -> None:
+    ask = "import resource; print(resource.getrlimit(resource.RLIMIT_DATA))"
+    begin = (
+        "import resource, subprocess, sys; from pathlib import Path\n"
+        "resource.setrlimit(resource.RLIMIT_DATA, (300_000_000, 300_000_000))\n"
+        "sys.path.insert(0, sys.argv[1])\n"
+        "from builder.process import Command, Processes\n"
+        f"command = Command((sys.executable, '-c', {ask!r}), Path('/'), {{}}, memory=10**12)\n"
+        "print(Processes().run(command, capture=True).stdout)"
+    )
+    root = str(Path(__file__).parents[2])
+
+    done = Processes().run(python(begin, tmp_path, root), capture=True)
+
+    assert done.stdout.strip() == "(300000000, 300000000)"

@@ -14,10 +14,10 @@ from builder.archive.record import encode_digest
 from builder.binary import Binary, Flaw, FlawKind, VersionNeed
 from builder.config.recipe import Bundle, Checks, Sibling, Waiver
 from smoke.checks import CATALOGUE
-from smoke.checks.contents import family
 from smoke.claims import name_of
 from smoke.content import SITE
 from smoke.runner import check_artifact
+from smoke.runtimes import family
 from smoke.subject import Content, Expectations, Kind, Member, Subject, Trace
 
 NAME = "tiny-1.0-cp311-cp311-manylinux_2_17_x86_64.whl"
@@ -505,6 +505,11 @@ def test_a_file_that_is_named_otherwise_fails_one_check() -> None:
         ("libgcc_s-0908ffa1.so.1", "libgcc_s"),
         ("nvidia/cuda_runtime/lib/libcudart.so.12", "libcudart"),
         ("libiomp5.so", "libiomp5"),
+        ("torch/lib/libc++.so.1", "libc++"),
+        ("libc++abi-0123abcd.so.1.0", "libc++abi"),
+        ("torch/.dylibs/libomp.dylib", "libomp"),
+        ("/usr/lib/libc++.1.dylib", "libc++"),
+        ("libomptarget.dylib", ""),
         ("libgompx.so.1", ""),
         ("_x.cpython-311-x86_64-linux-gnu.so", ""),
     ],

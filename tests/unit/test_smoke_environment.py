@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
+import textwrap
 import venv
 import zipfile
 from collections.abc import Mapping
@@ -184,6 +185,40 @@ def test_imports_that_go_wrong_are_reported(lab: Lab, source: str, problem: str)
     assert result.problems[0].startswith(f"tiny: {problem}")
 
 
+def test_an_import_that_takes_too_much_memory_is_reported(lab: Lab) -> None:
+    lab.install({**FILES, "tiny/__init__.py": "taken = bytearray(300 * 1000 * 1000)"})
+    content = lab.wheel(FILES)
+
+    wide = lab.check("env.import", Checks(imports=("tiny",), memory=500_000_000), content)
+    short = lab.check("env.import", Checks(imports=("tiny",), memory=200_000_000), content)
+
+    assert wide.status == "pass"
+    assert short.problems == ("tiny: needs more than 200 MB of memory: MemoryError: ",)
+
+
+def test_nothing_is_installed_and_nothing_of_the_caller_gets_in(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("LD_LIBRARY_PATH", "LD_PRELOAD", "PYTHONPATH", "DYLD_INSERT_LIBRARIES"):
+        monkeypatch.setenv(name, "/nowhere")
+    source = """
+        import os, sys
+        allowed = {"HOME", "LANG", "LC_ALL", "PATH", "TMPDIR", "LC_CTYPE"}
+        assert set(os.environ) <= allowed, sorted(os.environ)
+        assert os.listdir(".") == [], os.listdir(".")
+    """
+    lab.install({**FILES, "tiny/__init__.py": textwrap.dedent(source)})
+    before = sorted(lab.folder.joinpath("env").rglob("*"))
+
+    checks = Checks(imports=("tiny",), neighbours=("json",))
+    results = [
+        lab.check(id_, checks, None) for id_ in ("env.import", "env.loaded", "env.neighbours")
+    ]
+
+    assert [(one.status, one.problems) for one in results] == [("pass", ())] * 3
+    assert sorted(lab.folder.joinpath("env").rglob("*")) == before
+
+
 def test_noise_of_a_module_does_not_hide_the_answer(lab: Lab) -> None:
     lab.install({**FILES, "tiny/__init__.py": "print('@noise', end='')\n"})
 
@@ -263,6 +298,107 @@ def test_a_library_of_the_wheel_that_is_taken_from_the_host_is_reported(lab: Lab
 
     assert result.status == "fail"
     assert result.problems[0].startswith(f"tiny/_x.so: loads `libgcc_s.so.1` from {host}")
+
+
+FIRST = "import sys\nassert 'near' not in sys.modules, 'near was here first'\n"
+KILLED_AFTER = "import os, sys\nif 'near' in sys.modules: os.abort()\n"
+HANGS_AFTER = "import signal, sys\nif 'near' in sys.modules: signal.pause()\n"
+TAKES_AFTER = "import sys\nif 'near' in sys.modules: taken = bytearray(300 * 1000 * 1000)\n"
+
+
+@pytest.mark.parametrize(
+    ("source", "problems"),
+    [
+        pytest.param("", (), id="sound"),
+        pytest.param(
+            FIRST,
+            ("import `near` before `tiny`: tiny: AssertionError: near was here first",),
+            id="only first",
+        ),
+        pytest.param(
+            KILLED_AFTER, ("import `near` before `tiny`: was killed by SIGABRT",), id="crash"
+        ),
+        pytest.param(
+            HANGS_AFTER, ("import `near` before `tiny`: did not finish within 3 s",), id="hang"
+        ),
+        pytest.param(
+            TAKES_AFTER,
+            ("import `near` before `tiny`: tiny: needs more than 200 MB of memory: MemoryError",),
+            id="memory",
+        ),
+        pytest.param(
+            "import atexit, os, sys\natexit.register(lambda: os._exit(7 * ('near' in sys.modules)))",
+            ("import `tiny` before `near`, and `near` before `tiny`: ended with exit code 7",),
+            id="at exit",
+        ),
+    ],
+)  # fmt: skip
+def test_neighbours_are_imported_before_and_after(
+    lab: Lab, source: str, problems: tuple[str, ...]
+) -> None:
+    lab.install({**FILES, "tiny/__init__.py": source, "near.py": "value = 1\n"})
+    memory = 200_000_000 if source == TAKES_AFTER else None
+
+    checks = Checks(imports=("tiny",), neighbours=("near",), timeout=3.0, memory=memory)
+    result = lab.check("env.neighbours", checks, None)
+
+    assert result.status == ("fail" if problems else "pass")
+    assert len(result.problems) == len(problems)
+    for found, expected in zip(result.problems, problems, strict=True):
+        assert found.startswith(expected)
+
+
+def test_a_runtime_that_only_a_neighbour_brings_once_more_is_reported(lab: Lab) -> None:
+    host = _libgcc()
+    load = "import ctypes, pathlib\nctypes.CDLL(str(pathlib.Path(__file__).parent / {!r}))\n"
+    own, theirs = "tiny/libgcc_s-0123abcd.so.1", "near/libgcc_s-4567cdef.so.1"
+    lab.install(
+        {
+            **FILES,
+            own: host.read_bytes(),
+            theirs: host.read_bytes(),
+            "tiny/__init__.py": load.format(Path(own).name),
+            "near/__init__.py": load.format(Path(theirs).name),
+            "both/__init__.py": "import near, tiny\n",
+        }
+    )
+
+    def found(neighbour: str) -> Result:
+        checks = Checks(imports=("tiny",), neighbours=(neighbour,))
+        return lab.check("env.neighbours", checks, None)
+
+    assert found("json").status == "pass"
+    assert found("near").status == "fail"
+    (problem,) = found("near").problems
+    assert problem.startswith("import `tiny` before `near`, and `near` before `tiny`: libgcc_s: is")
+    assert own in problem
+    assert theirs in problem
+    # What a neighbour does to itself is not between the two.
+    assert found("both").status == "pass"
+
+
+def test_neighbours_that_cannot_be_tried_are_named(lab: Lab) -> None:
+    lab.install({**FILES, "broken.py": "import os; os._exit(9)\n"})
+    content = lab.wheel(FILES)
+
+    def found(*neighbours: str) -> Result:
+        return lab.check("env.neighbours", Checks(neighbours=neighbours), content)
+
+    assert found().reason == "the recipe names no neighbours"
+    assert found("absent").status == "skip"
+    assert "absent: not tried, because it does not import by itself: " in found("absent").reason
+    assert found("json", "broken").status == "warn"
+    (warning,) = found("json", "broken").problems
+    assert warning.endswith("does not import by itself: ended with exit code 9")
+
+
+def test_a_package_that_does_not_import_by_itself_has_no_neighbours(lab: Lab) -> None:
+    lab.install({**FILES, "tiny/__init__.py": "import nothing_here"})
+
+    result = lab.check("env.neighbours", Checks(neighbours=("json",)), lab.wheel(FILES))
+
+    assert result.status == "skip"
+    assert "does not import by itself" in result.reason
 
 
 @pytest.mark.parametrize("id_", ["env.import", "env.loaded", "env.commands", "env.install"])

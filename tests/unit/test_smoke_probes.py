@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import runpy
 import shutil
 import subprocess
 import sys
@@ -11,7 +12,8 @@ from pathlib import Path
 import pytest
 
 import smoke
-from smoke.probing import probe_argv
+from builder.process import Processes
+from smoke.probing import ask, open_environment, probe_argv
 
 PROBES = Path(smoke.__file__).parent / "probes"
 VERSIONS = ((2, 7), *((3, minor) for minor in range(5, 15)))
@@ -98,6 +100,69 @@ def test_import_probe_tells_the_error(
     assert "Error" in str(answer["error"])
 
 
+CRASH = "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)"
+TAKE = "taken = bytearray(300 * 1000 * 1000)"
+SHOW = """
+import os
+leaked = [name for name in os.environ if name.startswith(("LD_", "DYLD_", "PYTHON"))]
+raise ImportError("%s in %s" % (leaked, os.getcwd()))
+"""
+
+
+@pytest.mark.parametrize(
+    ("source", "timeout", "answer"),
+    [
+        pytest.param("value = 1", 60.0, "", id="sound"),
+        pytest.param(CRASH, 60.0, "was killed by SIGSEGV", id="crash"),
+        pytest.param("while True: pass", 0.7, "did not finish within 0.7 s", id="hang"),
+        pytest.param(TAKE, 60.0, "MemoryError: ", id="memory"),
+        pytest.param(SHOW, 60.0, "ImportError: [] in {scratch}", id="clean"),
+    ],
+)
+def test_a_tried_import_on_every_python(
+    interpreter: tuple[tuple[int, int], Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    source: str,
+    timeout: float,
+    answer: str,
+) -> None:
+    """The module comes in as a `.pth` would bring it: nothing is installed for the probe."""
+    for name in ("LD_LIBRARY_PATH", "PYTHONPATH", "DYLD_LIBRARY_PATH", "PYTHONSTARTUP"):
+        monkeypatch.setenv(name, str(tmp_path / "wrong"))
+    python = _with_module(interpreter[1], tmp_path, source)
+    installed = open_environment(python, (), tmp_path / "scratch", Processes())
+    assert installed.facts is not None
+    assert installed.facts.version == interpreter[0]
+
+    told = ask(installed, "import_probe.py", ("tried",), timeout, 200_000_000)
+
+    said = told.said or {}
+    assert not told.ending or not said
+    fault = str(said.get("error", told.ending))
+    expected = answer.format(scratch=tmp_path / "scratch")
+    assert fault.startswith(expected)
+    assert bool(fault) is bool(answer)
+
+
+def _with_module(python: Path, folder: Path, source: str) -> Path:
+    """An interpreter that finds one module more, without a change to what is installed."""
+    (folder / "modules").mkdir()
+    (folder / "modules" / "tried.py").write_text(source)
+    start = folder / "python"
+    code = (
+        "import runpy, sys; sys.path.append(sys.argv.pop(1)); sys.argv = sys.argv[1:]; "
+        "runpy.run_path(sys.argv[0], run_name='__main__')"
+    )
+    start.write_text(
+        "#!/bin/sh\n"
+        'flags=""; while [ "${1#-}" != "$1" ]; do flags="$flags $1"; shift; done\n'
+        f'exec {python} $flags -c "{code}" {folder / "modules"} "$@"\n'
+    )
+    start.chmod(0o755)
+    return start
+
+
 @pytest.mark.parametrize("probe", ["import_probe.py", "maps_probe.py"])
 def test_a_module_of_the_working_or_probe_folder_does_not_shadow(
     interpreter: tuple[tuple[int, int], Path], tmp_path: Path, probe: str
@@ -119,8 +184,31 @@ def test_maps_probe_lists_what_is_mapped(
 
     assert code == 0
     assert answer["imported"] == ["json"]
+    assert isinstance(answer["faults"], dict)
+    assert "No module named" in answer["faults"].pop("no_such_module")
+    assert answer["faults"] == {}
     assert isinstance(answer["files"], list)
     assert any("libc" in Path(file).name for file in answer["files"])
+
+
+class _Dyld:
+    """What dyld(3) says of a process on macOS; an image went away while they were counted."""
+
+    def __init__(self, *names: bytes | None) -> None:
+        self._dyld_image_count = lambda: len(names)
+
+        def name(number: int) -> bytes | None:
+            return names[number]
+
+        self._dyld_get_image_name = name
+
+
+def test_maps_probe_lists_what_dyld_has_loaded() -> None:
+    images = runpy.run_path(str(PROBES / "maps_probe.py"))["images"]
+    dyld = _Dyld(b"/usr/lib/libSystem.B.dylib", None, "/e/\u00e4/libomp.dylib".encode())
+
+    assert images(dyld, bytes) == ["/e/\u00e4/libomp.dylib", "/usr/lib/libSystem.B.dylib"]
+    assert getattr(dyld._dyld_get_image_name, "restype", None) is bytes
 
 
 @pytest.mark.parametrize("probe", sorted(path.name for path in PROBES.glob("*.py")))
