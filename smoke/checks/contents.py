@@ -7,10 +7,11 @@ import re
 from collections import defaultdict
 
 from smoke.catalogue import Check, Outcome, Skip
+from smoke.grafts import unhashed
 from smoke.subject import ARTIFACTS, Subject, content_of
 from smoke.waiving import expired
 
-__all__ = ["CHECKS", "family"]
+__all__ = ["CHECKS", "PEACEFUL", "family"]
 
 _RUNTIMES = (
     "libgomp",
@@ -22,13 +23,16 @@ _RUNTIMES = (
     "libquadmath",
     "libcudart",
 )
-_NAME = re.compile(r"^(lib[A-Za-z0-9_+]+?)(?:-[0-9a-f]{8,})?\.so(?:\.|$)")
+PEACEFUL = frozenset(("libgcc_s", "libgfortran", "libquadmath"))
+"""Runtimes of which two copies cost their bytes and no more: callers of one never meet the other's
+state. Whoever links OpenBLAS from its wheel has them twice."""
+_NAME = re.compile(r"^(lib[A-Za-z0-9_+]+?)\.so(?:\.|$)")
 _NO_BINARIES = Skip("there is no binary in it")
 
 
 def family(file: str) -> str:
     """The runtime that a file is a copy of (`libgomp`), under its grafted name too, or nothing."""
-    match = _NAME.match(posixpath.basename(file))
+    match = _NAME.match(unhashed(posixpath.basename(file)))
     return match[1] if match and match[1] in _RUNTIMES else ""
 
 
@@ -60,12 +64,14 @@ def _runtimes(subject: Subject) -> Outcome | Skip:
         name = family(binary.soname) or family(member.name)
         if name:
             copies[name].append(member.name)
+    texts = {
+        name: f"{names[0]}: {len(names)} copies of {name}: {', '.join(names)}"
+        for name, names in sorted(copies.items())
+        if len(names) > 1
+    }
     return Outcome(
-        tuple(
-            f"{names[0]}: {len(names)} copies of {name}: {', '.join(names)}"
-            for name, names in sorted(copies.items())
-            if len(names) > 1
-        )
+        tuple(text for name, text in texts.items() if name not in PEACEFUL),
+        tuple(text for name, text in texts.items() if name in PEACEFUL),
     )
 
 

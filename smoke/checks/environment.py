@@ -14,7 +14,7 @@ from builder.archive.record import row_of
 from builder.binary import BinaryError, read
 from builder.process import Command, ProcessError
 from smoke.catalogue import Check, Outcome, Skip
-from smoke.checks.contents import family
+from smoke.checks.contents import PEACEFUL, family
 from smoke.claims import header
 from smoke.content import SITE
 from smoke.modules import top_level_modules
@@ -208,7 +208,8 @@ def _doubles(
             host = [file for file in files if not _inside(file, facts)]
             places = sorted(_shown(file, facts) for file in files)
             text = f"{name}: is loaded {len(files)} times: {', '.join(places)}"
-            (own if mine and (len(mine) > 1 or host) else others).append(text)
+            loud = name not in PEACEFUL and mine and (len(mine) > 1 or host)
+            (own if loud else others).append(text)
     return tuple(own), tuple(others)
 
 

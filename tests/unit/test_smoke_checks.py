@@ -251,6 +251,10 @@ FAILURES = {
             content({"a.libs/libgomp-0123abcd.so.1": binary(), "b/libgomp.so.1": binary()}),
             "a.libs/libgomp-0123abcd.so.1: 2 copies of libgomp",
         ),
+        (
+            content({f"a.libs/libgomp-{one}.so.1": binary() for one in ("0123abcd-89ab4567", "0123abcd")}),
+            "2 copies of libgomp",
+        ),
     ),
     "cuda.architectures": (
         (_one(EXTENSION, binary(cuda=("sm_80",))), "lacks device code for compute_80"),
@@ -293,6 +297,12 @@ WARNINGS = {
         (_one(EXTENSION, binary(("libcuda.so.1",))), "does not load where there is no driver"),
     ),
     "binary.readable": ((Content((), damaged=("a.so: cut off",)), "a.so: cut off"),),
+    "duplicate.runtime": (
+        (
+            content({"a.libs/libgcc_s-0123abcd.so.1": binary(), "b/libgcc_s.so.1": binary()}),
+            "a.libs/libgcc_s-0123abcd.so.1: 2 copies of libgcc_s",
+        ),
+    ),
     "link.search": (
         (_one(EXTENSION, binary(runpath=("$ORIGIN/../other/lib",))), "leads to `other/lib`"),
     ),
@@ -471,6 +481,7 @@ def test_a_file_that_is_named_otherwise_fails_one_check() -> None:
         ("libgomp.so.1", "libgomp"),
         ("libstdc++.so.6", "libstdc++"),
         ("libgcc_s-0908ffa1.so.1", "libgcc_s"),
+        ("scipy.libs/libgfortran-040039e1-0352e75f.so.5.0.0", "libgfortran"),
         ("nvidia/cuda_runtime/lib/libcudart.so.12", "libcudart"),
         ("libiomp5.so", "libiomp5"),
         ("libgompx.so.1", ""),
