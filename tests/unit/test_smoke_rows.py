@@ -144,6 +144,35 @@ def complaints(report: Report) -> dict[str, tuple[str, ...]]:
     return {one.id: one.problems for one in report.results if one.status not in {"pass", "skip"}}
 
 
+@pytest.mark.parametrize(
+    ("spoken", "told"),
+    [
+        (b"libcrypto.so.1.1", "libcrypto.so.1.1"),
+        (b"libcrypto.so", "libcrypto.so"),
+        (b"libcrypto.so\0libcrypto.so.1.1", "libcrypto.so.1.1"),
+    ],
+    ids=["a version with a letter", "no version", "the longest"],
+)
+def test_a_renamed_library_is_told_by_the_name_that_is_opened(
+    tmp_path: Path, spoken: bytes, told: str
+) -> None:
+    files = {
+        LIBRARY: assemble(replace(OWN, sections=((".rodata", b"\0" + spoken + b"\0"),))),
+        "own.libs/libcrypto-0123abcd.so.1.1.1k": assemble(DEP),
+    }
+
+    report = look(pack(tmp_path, "zip", files_of("zip", files)))
+
+    assert complaints(report) == {
+        "link.renamed": (
+            (
+                f"{LIBRARY}: may open `{told}` by name, "
+                "which is here only as `own.libs/libcrypto-0123abcd.so.1.1.1k`"
+            ),
+        ),
+    }
+
+
 @pytest.mark.parametrize("kind", NAMES)
 def test_a_good_package_of_any_format_passes_every_row(tmp_path: Path, kind: str) -> None:
     good = pack(tmp_path, kind, files_of(kind, {}))
