@@ -173,6 +173,30 @@ def test_a_renamed_library_is_told_by_the_name_that_is_opened(
     }
 
 
+@pytest.mark.parametrize(
+    ("library", "component"),
+    [
+        ("liblber-0123abcd.so.2.0.200", "libldap"),
+        ("liblber-0123abcd.so.2.0.200", "openldap"),
+        ("libpq-0123abcd.so.5.17", "postgresql-libs"),
+    ],
+)
+def test_a_library_is_spoken_of_by_the_name_of_its_project(
+    tmp_path: Path, library: str, component: str
+) -> None:
+    place, other = f"own.libs/{library}", "own.libs/libdep-0123abcd.so.1"
+    head = {"bomFormat": "CycloneDX", "specVersion": "1.4"}
+    spoken = json.dumps({**head, "components": [{"name": component}]}).encode()
+    files = {place: assemble(DEP), other: None, f"{INFO}/sboms/own.cdx.json": None}
+    told = {**files, f"{INFO}/sboms/auditwheel.cdx.json": spoken}
+
+    without = look(pack(tmp_path / "without", "wheel", files_of("wheel", files)))
+    with_bill = look(pack(tmp_path / "with", "wheel", files_of("wheel", told)))
+
+    assert complaints(without)["metadata.licences"][0].startswith(f"{place}: no licence text")
+    assert "metadata.licences" not in complaints(with_bill)
+
+
 @pytest.mark.parametrize("kind", NAMES)
 def test_a_good_package_of_any_format_passes_every_row(tmp_path: Path, kind: str) -> None:
     good = pack(tmp_path, kind, files_of(kind, {}))
