@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal, get_args
@@ -11,6 +11,9 @@ __all__ = ["Report", "Result", "Severity", "Status", "document", "merged", "to_l
 
 Status = Literal["pass", "fail", "warn", "skip", "crash"]
 Severity = Literal["error", "warning"]
+
+_MOST = 10
+"""Files that are named, of those of which the same is said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +106,26 @@ def to_lines(report: Report, *, every: bool = False) -> tuple[str, ...]:
             continue
         reason = f" ({result.reason})" if result.reason else ""
         lines.append(f"  {result.status:5} {result.id}{reason}")
-        lines += [f"        {problem}" for problem in result.problems]
+        lines += [f"        {problem}" for problem in _told(result.problems, every=every)]
         lines += [f"        waived: {problem}" for problem in result.waived]
         if result.remedy and result.status != "pass":
             lines.append(f"        remedy: {result.remedy}")
     counts = ", ".join(f"{count} {status}" for status, count in report.summary.items() if count)
     lines.append(f"  {counts or 'no check applies'}")
     return tuple(lines)
+
+
+def _told(problems: Sequence[str], *, every: bool) -> Iterator[str]:
+    """The problems for a reader, those in one place that say the same of many files."""
+    if every:
+        yield from problems
+        return
+    by_text: dict[str, list[str]] = {}
+    for problem in problems:
+        _, colon, text = problem.partition(": ")
+        by_text.setdefault(text if colon else problem, []).append(problem)
+    for same in by_text.values():
+        yield from same[:_MOST]
+        if same[_MOST:]:
+            more = len(same) - _MOST
+            yield f"and {more} more files, of which the same is said (`-v` names them)"

@@ -220,6 +220,10 @@ FAILURES = {
         (_one(EXTENSION, binary(rpath=("/opt/lib",))), "`/opt/lib` is absolute"),
         (_one(EXTENSION, binary(runpath=("/made/a",))), "folder of the building machine"),
         (_one(EXTENSION, binary(runpath=("lib",))), "depends on the current folder"),
+        (
+            _one(EXTENSION, binary(runpath=("/opt/a", "$ORIGIN", "/opt/b"))),
+            f"{EXTENSION}: rpath entries `/opt/a`, `/opt/b`: each is absolute",
+        ),
         (_one(EXTENSION, binary(runpath=("$ORIGIN/../..",))), "leaves site-packages"),
         (_one(EXTENSION, binary(runpath=("${ORIGIN}/../../../../..",))), "leaves the environment"),
     ),
