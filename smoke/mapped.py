@@ -9,7 +9,7 @@ from pathlib import Path
 
 from builder.binary import BinaryError, read
 from smoke.content import SITE
-from smoke.runtimes import family
+from smoke.runtimes import PEACEFUL, family
 from smoke.subject import Content, EnvironmentFacts, Member
 
 __all__ = ["copies", "doubles", "strays", "told"]
@@ -79,6 +79,6 @@ def doubles(
     for name, files in copies(mapped).items():
         mine = files & ours
         host = [file for file in files if not _inside(file, facts)]
-        blamed = mine and (len(mine) > 1 or host)
+        blamed = name not in PEACEFUL and mine and (len(mine) > 1 or host)
         (own if blamed else others).append(told(name, files, facts))
     return tuple(own), tuple(others)

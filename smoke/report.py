@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -30,6 +30,8 @@ LEVELS: Mapping[Status, Severity] = MappingProxyType(
     {"fail": "error", "crash": "error", "warn": "warning"}
 )
 """What code hosts call the results that they show; all else is not shown."""
+_MOST = 10
+"""Files that are named, of those of which the same is said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,10 +137,26 @@ def to_lines(report: Report, *, every: bool = False) -> tuple[str, ...]:
             continue
         reason = f" ({result.reason})" if result.reason else ""
         lines.append(f"  {result.status:5} {result.id}{reason}")
-        lines += [f"        {problem}" for problem in result.problems]
+        lines += [f"        {problem}" for problem in _told(result.problems, every=every)]
         lines += [f"        waived: {problem}" for problem in result.waived]
         if result.remedy and result.status != "pass":
             lines.append(f"        remedy: {result.remedy}")
     counts = ", ".join(f"{count} {status}" for status, count in report.summary.items() if count)
     lines.append(f"  {counts or 'no check applies'}")
     return tuple(lines)
+
+
+def _told(problems: Sequence[str], *, every: bool) -> Iterator[str]:
+    """The problems for a reader, those in one place that say the same of many files."""
+    if every:
+        yield from problems
+        return
+    by_text: dict[str, list[str]] = {}
+    for problem in problems:
+        _, colon, text = problem.partition(": ")
+        by_text.setdefault(text if colon else problem, []).append(problem)
+    for same in by_text.values():
+        yield from same[:_MOST]
+        if same[_MOST:]:
+            more = len(same) - _MOST
+            yield f"and {more} more files, of which the same is said (`-v` names them)"

@@ -6,7 +6,9 @@ import posixpath
 import re
 from typing import Final
 
-__all__ = ["family"]
+from smoke.grafts import unhashed
+
+__all__ = ["PEACEFUL", "family"]
 
 _RUNTIMES: Final = frozenset(
     {
@@ -22,12 +24,13 @@ _RUNTIMES: Final = frozenset(
         "libcudart",
     }
 )
-_NAME: Final = re.compile(
-    r"^(lib[A-Za-z0-9_+]+?)(?:-[0-9a-f]{8,})?(?:\.so(?:\.|$)|(?:\.\d+)*\.dylib$)"
-)
+PEACEFUL: Final = frozenset({"libgcc_s", "libgfortran", "libquadmath"})
+"""Those of which two copies cost their bytes and no more: callers of one never meet the other's
+state. Whoever links OpenBLAS from its wheel has them twice."""
+_NAME: Final = re.compile(r"^(lib[A-Za-z0-9_+]+?)(?:\.so(?:\.|$)|(?:\.\d+)*\.dylib$)")
 
 
 def family(file: str) -> str:
     """The runtime that a file is a copy of (`libgomp`), under its grafted name too, or nothing."""
-    match = _NAME.match(posixpath.basename(file))
+    match = _NAME.match(unhashed(posixpath.basename(file)))
     return match[1] if match and match[1] in _RUNTIMES else ""

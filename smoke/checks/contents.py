@@ -8,7 +8,7 @@ from datetime import date
 
 from smoke.catalogue import NO_BINARIES, Check, Outcome, Skip
 from smoke.claims import version_of
-from smoke.runtimes import family
+from smoke.runtimes import PEACEFUL, family
 from smoke.subject import ARTIFACTS, Subject, content_of
 from smoke.waiving import expired
 
@@ -49,12 +49,14 @@ def _runtimes(subject: Subject) -> Outcome | Skip:
         name = family(binary.soname) or family(member.name)
         if name:
             copies[name].append(member.name)
+    texts = {
+        name: f"{names[0]}: {len(names)} copies of {name}: {', '.join(names)}"
+        for name, names in sorted(copies.items())
+        if len(names) > 1
+    }
     return Outcome(
-        tuple(
-            f"{names[0]}: {len(names)} copies of {name}: {', '.join(names)}"
-            for name, names in sorted(copies.items())
-            if len(names) > 1
-        )
+        tuple(text for name, text in texts.items() if name not in PEACEFUL),
+        tuple(text for name, text in texts.items() if name in PEACEFUL),
     )
 
 

@@ -31,6 +31,8 @@ _FAMILIES: Final = (
     ("openssl", ("crypto", "ssl")),
     ("ffmpeg", ("avcodec", "avdevice", "avfilter", "avformat", "avutil", "swresample", "swscale")),
     ("webp", ("sharpyuv",)),
+    ("ldap", ("lber",)),
+    ("postgres", ("pq",)),
     ("zlib", ("z",)),
     ("bzip2", ("bz",)),
     ("xz", ("lzma",)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from builder.binary import Binary
 from builder.relink.closure import Need, expand
@@ -91,11 +91,9 @@ def _search(subject: Subject) -> Outcome | Skip:
     problems: list[str] = []
     warnings: list[str] = []
     for member, binary, entries in searching:
-        for entry in entries:
-            text = _entry_problem(member, binary, entry, subject)
-            if text:
-                problems.append(f"{member.name}: rpath entry `{entry}` {text}")
-                continue
+        faults = {entry: _entry_problem(member, binary, entry, subject) for entry in entries}
+        problems += _faulty(member, faults)
+        for entry in (entry for entry, fault in faults.items() if not fault):
             below = _place(entry, member.installed, binary).removeprefix(f"{SITE}/")
             stranger = below.split("/", 1)[0] not in {*tops, SITE.split("/", 1)[0], ".", ""}
             if subject.kind == "wheel" and stranger and below not in siblings:
@@ -103,6 +101,16 @@ def _search(subject: Subject) -> Outcome | Skip:
                     f"{member.name}: rpath entry `{entry}` leads to `{below}`, no declared sibling"
                 )
     return Outcome(tuple(problems), tuple(warnings))
+
+
+def _faulty(member: Member, faults: Mapping[str, str]) -> Iterator[str]:
+    """One line for all entries of a file that have the same fault."""
+    for fault in dict.fromkeys(filter(None, faults.values())):
+        entries = [f"`{entry}`" for entry in faults if faults[entry] == fault]
+        if entries[1:]:
+            yield f"{member.name}: rpath entries {', '.join(entries)}: each {fault}"
+        else:
+            yield f"{member.name}: rpath entry {entries[0]} {fault}"
 
 
 def _top(installed: str) -> str:

@@ -28,8 +28,15 @@ def _renamed(subject: Subject) -> Outcome | Skip:
         warnings=tuple(
             f"{member.name}: may open `{name}` by name, which is here only as `{renamed[name]}`"
             for member, raw in again(subject, lambda one: one.name in openers)
-            for name in sorted(spoken(raw.view, raw.read, renamed))
+            for name in _longest(spoken(raw.view, raw.read, renamed))
         )
+    )
+
+
+def _longest(names: frozenset[str]) -> list[str]:
+    """The names without those that another one begins with: such a part is looked for in paths."""
+    return sorted(
+        name for name in names if not any(other.startswith(f"{name}.") for other in names)
     )
 
 
@@ -46,12 +53,9 @@ def _original_names(content: Content) -> dict[str, str]:
         name = unhashed(file)
         if binary.format != "elf" or name == file:
             continue
-        while True:
+        while ".so." in f"{name}.":  # the last part may be a letter: `libcrypto.so.1.1.1k`
             found.setdefault(name, member.name)
-            shorter, dot, last = name.rpartition(".")
-            if not dot or not last.isdigit():
-                break
-            name = shorter
+            name = name.rpartition(".")[0]
     return {name: path for name, path in found.items() if name not in here}
 
 

@@ -12,6 +12,7 @@ from smoke.endings import starved
 from smoke.mapped import copies, told
 from smoke.modules import modules_of
 from smoke.probing import ask
+from smoke.runtimes import PEACEFUL
 from smoke.subject import EnvironmentFacts, Subject, installed_of
 
 __all__ = ["CHECKS"]
@@ -65,7 +66,8 @@ def _together(
         faults = [f"{name}: {fault}" for name, fault in (trial.faults or {}).items()]
         faults += [trial.ending] if trial.ending else []
         twice = copies(trial.mapped)
-        faults += [told(name, twice[name], facts) for name in twice if name not in known]
+        loud = twice.keys() - known - PEACEFUL
+        faults += [told(name, twice[name], facts) for name in sorted(loud)]
         for fault in faults:
             lines.setdefault(fault, []).append(order)
     for fault, orders in lines.items():

@@ -221,6 +221,10 @@ FAILURES = {
         (_one(EXTENSION, binary(rpath=("/opt/lib",))), "`/opt/lib` is absolute"),
         (_one(EXTENSION, binary(runpath=("/made/a",))), "folder of the building machine"),
         (_one(EXTENSION, binary(runpath=("lib",))), "depends on the current folder"),
+        (
+            _one(EXTENSION, binary(runpath=("/opt/a", "$ORIGIN", "/opt/b"))),
+            f"{EXTENSION}: rpath entries `/opt/a`, `/opt/b`: each is absolute",
+        ),
         (_one(EXTENSION, binary(runpath=("$ORIGIN/../..",))), "leaves site-packages"),
         (_one(EXTENSION, binary(runpath=("${ORIGIN}/../../../../..",))), "leaves the environment"),
     ),
@@ -251,6 +255,10 @@ FAILURES = {
         (
             content({"a.libs/libgomp-0123abcd.so.1": binary(), "b/libgomp.so.1": binary()}),
             "a.libs/libgomp-0123abcd.so.1: 2 copies of libgomp",
+        ),
+        (
+            content({f"a.libs/libgomp-{one}.so.1": binary() for one in ("0123abcd-89ab4567", "0123abcd")}),
+            "2 copies of libgomp",
         ),
     ),
     "cuda.architectures": (
@@ -294,6 +302,12 @@ WARNINGS = {
         (_one(EXTENSION, binary(("libcuda.so.1",))), "does not load where there is no driver"),
     ),
     "binary.readable": ((Content((), damaged=("a.so: cut off",)), "a.so: cut off"),),
+    "duplicate.runtime": (
+        (
+            content({"a.libs/libgcc_s-0123abcd.so.1": binary(), "b/libgcc_s.so.1": binary()}),
+            "a.libs/libgcc_s-0123abcd.so.1: 2 copies of libgcc_s",
+        ),
+    ),
     "link.search": (
         (_one(EXTENSION, binary(runpath=("$ORIGIN/../other/lib",))), "leads to `other/lib`"),
     ),
@@ -503,6 +517,7 @@ def test_a_file_that_is_named_otherwise_fails_one_check() -> None:
         ("libgomp.so.1", "libgomp"),
         ("libstdc++.so.6", "libstdc++"),
         ("libgcc_s-0908ffa1.so.1", "libgcc_s"),
+        ("scipy.libs/libgfortran-040039e1-0352e75f.so.5.0.0", "libgfortran"),
         ("nvidia/cuda_runtime/lib/libcudart.so.12", "libcudart"),
         ("libiomp5.so", "libiomp5"),
         ("torch/lib/libc++.so.1", "libc++"),

@@ -247,40 +247,50 @@ def test_no_guessed_module_that_imports_is_a_failure(lab: Lab) -> None:
 
 TWICE = """
 import ctypes, pathlib, sys
-host, own = {host!r}, pathlib.Path(__file__).parents[1] / "tiny.libs/libgcc_s-0123abcd.so.1"
+host, own = {host!r}, pathlib.Path(__file__).parents[1] / "tiny.libs/{own}"
 libraries = [ctypes.CDLL(host), ctypes.CDLL(str(own))]
 """
 
 
-def _libgcc() -> Path:
-    """The host's libgcc_s, which every process that cancels threads may load."""
+def _host(name: str) -> Path:
+    """A library of the host, where its loader finds it."""
     try:
-        ctypes.CDLL("libgcc_s.so.1")
+        ctypes.CDLL(name)
     except OSError as error:
-        pytest.skip(f"no libgcc_s to load twice: {error}")
+        pytest.skip(f"no {name} to load twice: {error}")
     lines = Path("/proc/self/maps").read_text().splitlines()
-    return Path(next(line.split()[-1] for line in lines if "libgcc_s" in line))
+    return Path(next(line.split()[-1] for line in lines if name.partition(".")[0] in line))
 
 
-def test_a_runtime_that_is_loaded_twice_is_reported(lab: Lab) -> None:
-    host = _libgcc()
+@pytest.mark.parametrize(
+    ("host", "own", "status"),
+    [
+        ("libstdc++.so.6", "libstdc++-0123abcd.so.6", "fail"),
+        ("libgcc_s.so.1", "libgcc_s-0123abcd.so.1", "warn"),
+    ],
+    ids=["C++", "unwinding"],
+)
+def test_a_runtime_that_is_loaded_twice_is_reported(
+    lab: Lab, host: str, own: str, status: str
+) -> None:
+    library = _host(host)
     files: dict[str, str | bytes] = {
         **FILES,
-        "tiny/__init__.py": TWICE.format(host=str(host)),
-        "tiny.libs/libgcc_s-0123abcd.so.1": host.read_bytes(),
+        "tiny/__init__.py": TWICE.format(host=str(library), own=own),
+        f"tiny.libs/{own}": library.read_bytes(),
     }
     lab.install(files)
 
     with_wheel = lab.check("env.loaded", Checks(), lab.wheel(files))
     without = lab.check("env.loaded", Checks(imports=("tiny",)), None)
 
-    assert with_wheel.status == "fail"
-    assert with_wheel.problems[0].startswith("libgcc_s: is loaded 2 times")
+    assert with_wheel.status == status
+    assert with_wheel.problems[0].startswith(f"{host.partition('.')[0]}: is loaded 2 times")
     assert without.status == "warn"
 
 
 def test_a_library_of_the_wheel_that_is_taken_from_the_host_is_reported(lab: Lab) -> None:
-    host = _libgcc()
+    host = _host("libgcc_s.so.1")
     files = {
         **FILES,
         "tiny/__init__.py": f"import ctypes\nlibrary = ctypes.CDLL({str(host)!r})\n",
@@ -349,9 +359,9 @@ def test_neighbours_are_imported_before_and_after(
 
 
 def test_a_runtime_that_only_a_neighbour_brings_once_more_is_reported(lab: Lab) -> None:
-    host = _libgcc()
+    host = _host("libstdc++.so.6")
     load = "import ctypes, pathlib\nctypes.CDLL(str(pathlib.Path(__file__).parent / {!r}))\n"
-    own, theirs = "tiny/libgcc_s-0123abcd.so.1", "near/libgcc_s-4567cdef.so.1"
+    own, theirs = "tiny/libstdc++-0123abcd.so.6", "near/libstdc++-4567cdef.so.6"
     lab.install(
         {
             **FILES,
@@ -370,7 +380,9 @@ def test_a_runtime_that_only_a_neighbour_brings_once_more_is_reported(lab: Lab) 
     assert found("json").status == "pass"
     assert found("near").status == "fail"
     (problem,) = found("near").problems
-    assert problem.startswith("import `tiny` before `near`, and `near` before `tiny`: libgcc_s: is")
+    assert problem.startswith(
+        "import `tiny` before `near`, and `near` before `tiny`: libstdc++: is"
+    )
     assert own in problem
     assert theirs in problem
     # What a neighbour does to itself is not between the two.

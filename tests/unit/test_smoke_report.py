@@ -94,3 +94,27 @@ def test_lines_show_problems_and_remedies_and_hide_what_went_well() -> None:
 
 def test_an_empty_report_says_so() -> None:
     assert to_lines(Report("a.whl", ()))[-1] == "  no check applies"
+
+
+def test_what_is_said_of_many_files_is_printed_of_the_first_ones() -> None:
+    same = tuple(f"bin/{number:02}: rpath `/x`" for number in range(12))
+    report = Report("a.whl", (Result("link.search", "fail", problems=("a.so: rpath `/y`", *same)),))
+
+    short, every = to_lines(report), to_lines(report, every=True)
+
+    assert short == (
+        "a.whl",
+        "  fail  link.search",
+        "        a.so: rpath `/y`",
+        *(f"        {line}" for line in same[:10]),
+        "        and 2 more files, of which the same is said (`-v` names them)",
+        "  1 fail",
+    )
+    assert every == (*short[:3], *(f"        {line}" for line in same), "  1 fail")
+
+
+def test_what_differs_by_a_word_is_printed_in_full() -> None:
+    texts = tuple(f"a.so: rpath `/{number}`" for number in range(12))
+    report = Report("a.whl", (Result("link.search", "fail", problems=texts),))
+
+    assert to_lines(report)[2:-1] == tuple(f"        {line}" for line in texts)

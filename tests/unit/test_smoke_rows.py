@@ -144,6 +144,59 @@ def complaints(report: Report) -> dict[str, tuple[str, ...]]:
     return {one.id: one.problems for one in report.results if one.status not in {"pass", "skip"}}
 
 
+@pytest.mark.parametrize(
+    ("spoken", "told"),
+    [
+        (b"libcrypto.so.1.1", "libcrypto.so.1.1"),
+        (b"libcrypto.so", "libcrypto.so"),
+        (b"libcrypto.so\0libcrypto.so.1.1", "libcrypto.so.1.1"),
+    ],
+    ids=["a version with a letter", "no version", "the longest"],
+)
+def test_a_renamed_library_is_told_by_the_name_that_is_opened(
+    tmp_path: Path, spoken: bytes, told: str
+) -> None:
+    files = {
+        LIBRARY: assemble(replace(OWN, sections=((".rodata", b"\0" + spoken + b"\0"),))),
+        "own.libs/libcrypto-0123abcd.so.1.1.1k": assemble(DEP),
+    }
+
+    report = look(pack(tmp_path, "zip", files_of("zip", files)))
+
+    assert complaints(report) == {
+        "link.renamed": (
+            (
+                f"{LIBRARY}: may open `{told}` by name, "
+                "which is here only as `own.libs/libcrypto-0123abcd.so.1.1.1k`"
+            ),
+        ),
+    }
+
+
+@pytest.mark.parametrize(
+    ("library", "component"),
+    [
+        ("liblber-0123abcd.so.2.0.200", "libldap"),
+        ("liblber-0123abcd.so.2.0.200", "openldap"),
+        ("libpq-0123abcd.so.5.17", "postgresql-libs"),
+    ],
+)
+def test_a_library_is_spoken_of_by_the_name_of_its_project(
+    tmp_path: Path, library: str, component: str
+) -> None:
+    place, other = f"own.libs/{library}", "own.libs/libdep-0123abcd.so.1"
+    head = {"bomFormat": "CycloneDX", "specVersion": "1.4"}
+    spoken = json.dumps({**head, "components": [{"name": component}]}).encode()
+    files = {place: assemble(DEP), other: None, f"{INFO}/sboms/own.cdx.json": None}
+    told = {**files, f"{INFO}/sboms/auditwheel.cdx.json": spoken}
+
+    without = look(pack(tmp_path / "without", "wheel", files_of("wheel", files)))
+    with_bill = look(pack(tmp_path / "with", "wheel", files_of("wheel", told)))
+
+    assert complaints(without)["metadata.licences"][0].startswith(f"{place}: no licence text")
+    assert "metadata.licences" not in complaints(with_bill)
+
+
 @pytest.mark.parametrize("kind", NAMES)
 def test_a_good_package_of_any_format_passes_every_row(tmp_path: Path, kind: str) -> None:
     good = pack(tmp_path, kind, files_of(kind, {}))
