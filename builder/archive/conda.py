@@ -7,19 +7,37 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
 
 from builder.archive.refusals import Limits, Member
 from builder.archive.tar import read_tar
-from builder.archive.tar_source import ArchiveError, Content, Part, unpacked
+from builder.archive.tar_source import ArchiveError, Content, Part, open_source, unpacked
 from builder.archive.zip_entry import STORED
 from builder.archive.zip_read import Zip
 
-__all__ = ["INDEX", "read_conda", "subdir_of"]
+__all__ = ["INDEX", "open_package", "read_conda", "subdir_of"]
 
 INDEX: Final = "info/index.json"
 _PARTS: Final = ("info-", "pkg-")
 _SUFFIX: Final = ".tar.zst"
+
+
+@contextmanager
+def open_package(
+    path: Path, limits: Limits | None = None
+) -> Iterator[Iterator[tuple[Member, Content]]]:
+    """Every member of a package of either format; of a `.conda`, the information first.
+
+    Raises `ArchiveError` and `ZipError`, both `UsageError`.
+    """
+    if path.suffix == ".conda":
+        with Zip(path) as archive:
+            yield read_conda(archive, limits)
+    else:
+        with open_source(path, limits) as source:
+            yield read_tar(source, path.name, limits)
 
 
 def read_conda(archive: Zip, limits: Limits | None = None) -> Iterator[tuple[Member, Content]]:
