@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from builder.requests import BuildRequest as BuildRequest
     from builder.verbs.build import build as build
     from builder.verbs.build import plan as plan
+    from builder.verbs.channel import add_packages as add_packages
+    from builder.verbs.channel import create_channel as create_channel
+    from builder.verbs.channel import index_channel as index_channel
+    from builder.verbs.channel import verify_channel as verify_channel
     from builder.verbs.check import check as check
     from builder.verbs.doctor import doctor as doctor
     from builder.verbs.inspect import inspect as inspect
@@ -28,14 +32,18 @@ _HOMES = {
     "BuildRequest": "builder.requests",
     "BuilderError": "builder.errors",
     "Machine": "builder.config.machine",
+    "add_packages": "builder.verbs.channel",
     "build": "builder.verbs.build",
     "check": "builder.verbs.check",
+    "create_channel": "builder.verbs.channel",
     "doctor": "builder.verbs.doctor",
+    "index_channel": "builder.verbs.channel",
     "inspect": "builder.verbs.inspect",
     "matrix": "builder.verbs.matrix",
     "plan": "builder.verbs.build",
     "repair": "builder.verbs.repair",
     "this_machine": "builder.cli.surroundings",
+    "verify_channel": "builder.verbs.channel",
 }
 
 __all__ = [  # names are resolved by `__getattr__` below
@@ -43,14 +51,18 @@ __all__ = [  # names are resolved by `__getattr__` below
     "BuildRequest",
     "BuilderError",
     "Machine",
+    "add_packages",
     "build",
     "check",
+    "create_channel",
     "doctor",
+    "index_channel",
     "inspect",
     "matrix",
     "plan",
     "repair",
     "this_machine",
+    "verify_channel",
 ]
 
 

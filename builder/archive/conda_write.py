@@ -130,6 +130,8 @@ class _Job:
                 placed = self._add(packer, self._files)
                 self._add(packer, self._info(placed))
                 packer.finish()
+                out.flush()
+                os.fsync(out.fileno())
             with open_package(path, _OURS) as found:
                 self._compare(found)
 
@@ -193,11 +195,9 @@ class _Packer:
         return Placed(file, size, passing.digest.hexdigest())
 
     def finish(self) -> None:
-        """Write the end, and bring everything to the disk."""
+        """Write the end."""
         self._put(tar_end())
         self._out.write(self._compressor.flush())
-        self._out.flush()
-        os.fsync(self._out.fileno())
 
     def _put(self, data: bytes | memoryview) -> None:
         if packed := self._compressor.compress(data):
