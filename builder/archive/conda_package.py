@@ -105,7 +105,8 @@ class CondaFile:
 class CondaPackage:
     """What a package says about itself; `stem` is its file name without the ending.
 
-    `noarch` is `python`, `generic` or empty, and goes with the subdir `noarch`. `entry_points`
+    `noarch` is `python`, `generic` or empty. Without a platform of its own, a package goes to the subdir
+    `noarch`; one that is `python` elsewhere serves every Python on that platform (CEP 20). `entry_points`
     (`name = module:function`) are those of a `noarch: python` package: the installer writes the
     scripts. `info` are more files below `info/`: licences (`licenses/LICENSE`), tests.
     """
@@ -194,7 +195,10 @@ def _platform_faults(package: CondaPackage) -> Iterator[str]:
         yield f"the subdir {package.subdir!r} is not one of {', '.join(SUBDIRS)}"
     if package.noarch not in {"", "generic", "python"}:
         yield f"noarch is {package.noarch!r}, not `python` or `generic`"
-    if bool(package.noarch) != (package.subdir == "noarch"):
+    fits = package.noarch == "python" or (package.noarch == "generic") == (
+        package.subdir == "noarch"
+    )
+    if not fits:
         yield f"noarch {package.noarch!r} does not go with the subdir {package.subdir!r}"
     if package.entry_points and package.noarch != "python":
         yield "only a `noarch: python` package has entry points that the installer writes"

@@ -8,9 +8,7 @@ threads in jobs whose size the level alone decides, so that their number never s
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -26,7 +24,7 @@ from builder.archive.conda_package import (
     paths_document,
     refuse_faults,
 )
-from builder.archive.deliver import staged
+from builder.archive.deliver import staged, workplace
 from builder.archive.file import WINDOW
 from builder.archive.refusals import Limits, Member, refuse
 from builder.archive.tar_source import Content
@@ -56,6 +54,8 @@ _MOST_THREADS: Final = 16
 """Each needs some 30 MB at the highest level."""
 _OURS: Final = Limits(total=1 << 62, ratio=1 << 40, members=1 << 40)
 """What we wrote may unfold to whatever it was."""
+_TAKEN: Final = ("info", "conda-meta")
+"""Top folders that belong to the package itself, and to the environment it goes into."""
 _SYSTEMS_THAT_FOLD: Final = ("osx-", "win-")
 
 _Put = Callable[[bytes | memoryview], object]
@@ -109,7 +109,7 @@ class _Job:
     def write_zip(self, target: Path) -> None:
         """The newer format."""
         stem = self._package.stem
-        with _beside(target) as work:
+        with workplace(target.parent) as work:
             packed = work / "pkg", work / "info"
             placed = self._packed(packed[0], self._files)
             self._packed(packed[1], self._info(placed))
@@ -274,7 +274,12 @@ def _refuse_members(package: CondaPackage, files: Sequence[CondaFile]) -> None:
         for refusal in refuse(members, 1 << 62, _OURS)
         if folds or refusal.rule != "case"
     ]
-    faults += [f"{file.path!r}: name: `info/` is not for files" for file in files if _is_info(file)]
+    faults += [
+        f"{file.path!r}: name: `{top}/` is not for files"
+        for file in files
+        for top in _TAKEN
+        if file.path.partition("/")[0] == top
+    ]
     own = {"about.json", "index.json", "link.json", "paths.json", "run_exports.json"}
     faults += [f"{file.path!r}: duplicate: it is made" for file in package.info if file.path in own]
     if faults:
@@ -288,10 +293,6 @@ def _refuse_members(package: CondaPackage, files: Sequence[CondaFile]) -> None:
 def _member(file: CondaFile) -> Member:
     kind: Literal["link", "file"] = "link" if file.link else "file"
     return Member(file.path, kind, executable=file.executable, target=file.link)
-
-
-def _is_info(file: CondaFile) -> bool:
-    return file.path == "info" or file.path.startswith("info/")
 
 
 def _is_same(row: Placed, member: Member, content: Content) -> bool:
@@ -310,20 +311,3 @@ def _unsound(fault: str) -> BuilderError:
         f"what was written does not read back: {fault}",
         hint="check the disk, then run the same command again",
     )
-
-
-@contextmanager
-def _beside(target: Path) -> Iterator[Path]:
-    """A folder for what is on the way, on the same disk. Raises `BuilderError` for every `OSError`."""
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as work:
-            yield Path(work)
-    except OSError as error:
-        what = error.strerror or str(error)
-        if error.filename is not None and target.parent not in Path(error.filename).parents:
-            what = f"{what}: `{error.filename}`"
-        raise BuilderError(
-            f"`{target}` cannot be written: {what}",
-            hint="free space or choose another folder",
-        ) from error

@@ -193,6 +193,7 @@ def test_pieces_of_any_size_give_the_same_bytes(tmp_path: Path) -> None:
         pytest.param(CondaFile("bin/x", link="../../x"), "outside", id="link out"),
         pytest.param(CondaFile("bin/w"), "it is there twice", id="twice"),
         pytest.param(CondaFile("bin/w/x"), "is not a folder", id="below a file"),
+        pytest.param(CondaFile("conda-meta/history"), "`conda-meta/` is not", id="conda-meta"),
         pytest.param(CondaFile("info/index.json"), "`info/` is not for files", id="info"),
         pytest.param(CondaFile("\udc80"), "not UTF-8", id="no text"),
     ],
@@ -226,7 +227,7 @@ def test_names_that_differ_in_case_are_refused_where_the_system_folds_them(tmp_p
         pytest.param(CondaPackage("w", "1", "0", "linux-x"), "the subdir 'linux-x'", id="subdir"),
         pytest.param(CondaPackage("w", "1", "0", "noarch"), "noarch '' does not go", id="noarch"),
         pytest.param(
-            CondaPackage("w", "1", "0", "linux-64", noarch="python"), "does not go", id="native"
+            CondaPackage("w", "1", "0", "linux-64", noarch="generic"), "does not go", id="native"
         ),
         pytest.param(
             CondaPackage("w", "1", "0", "linux-64", depends=("a\nb",)), "requirement", id="spec"

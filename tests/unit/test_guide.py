@@ -23,7 +23,7 @@ PAGES = tuple(
     )
 )
 GUIDE = ("README.md", *(page.as_posix() for page in PAGES if page.match("docs/guide/*.md")))
-VERBS = ("build", "channel", "check", "doctor", "inspect", "matrix", "repair")
+VERBS = ("build", "channel", "check", "convert", "doctor", "inspect", "matrix", "repair")
 
 
 def blocks(page: str, language: str) -> list[str]:
