@@ -14,10 +14,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from builder.backend import Backend
+    from builder.converter import Converter
     from builder.requests import BuildOutcome
     from smoke.catalogue import Check
 
-__all__ = ["builder_backends", "builder_build_finished", "builder_checks", "hookimpl", "hookspec"]
+__all__ = [
+    "builder_backends",
+    "builder_build_finished",
+    "builder_checks",
+    "builder_converters",
+    "hookimpl",
+    "hookspec",
+]
 
 hookspec = pluggy.HookspecMarker("builder")
 hookimpl = pluggy.HookimplMarker("builder")
@@ -42,6 +50,17 @@ def builder_checks() -> Iterable[Check]:  # type: ignore[empty-body]  # a specif
         @hookimpl
         def builder_checks():
             return [Check(id="acme.licence", ...)]
+    """
+
+
+@hookspec
+def builder_converters() -> Iterable[Converter]:  # type: ignore[empty-body]  # a specification has no body
+    """Give the kinds of packages that wheels can be turned into; two of one name are an error.
+
+    Example:
+        @hookimpl
+        def builder_converters():
+            return [WheelToDeb()]
     """
 
 

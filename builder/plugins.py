@@ -21,6 +21,7 @@ from builder.errors import BuilderError, UsageError
 
 if TYPE_CHECKING:
     from builder.backend import Backend
+    from builder.converter import Converter
     from builder.requests import BuildOutcome
     from smoke.catalogue import Check
 
@@ -126,14 +127,27 @@ class Plugins:
         found = self.backends()
         if name in found:
             return found[name]
-        broken = tuple(
-            f"plugin `{plugin}` is broken: {fault}" for plugin, fault in self._faults.items()
-        )
         raise UsageError(
             f"no backend makes packages of type `{name}`",
-            faults=broken,
+            faults=self._broken(),
             hint=f"installed backends: {', '.join(found) or 'none'}; "
             "a backend comes from a package with an entry point in the group `builder`",
+        )
+
+    def converter(self, name: str) -> Converter:
+        """What makes packages of one kind from wheels. Raises `UsageError` naming what there is."""
+        found: dict[str, tuple[str, Converter]] = {}
+        for plugin, offer in self._offers("builder_converters"):
+            converter: Converter = offer  # type: ignore[assignment]  # pluggy cannot type its results
+            if converter.name in found:
+                _refuse_twins("converter", converter.name, found[converter.name][0], plugin)
+            found[converter.name] = (plugin, converter)
+        if name in found:
+            return found[name][1]
+        raise UsageError(
+            f"no plugin turns wheels into packages of the kind `{name}`",
+            faults=self._broken(),
+            hint=f"there are: {', '.join(sorted(found)) or 'none'}",
         )
 
     def checks(self) -> tuple[Check, ...]:
@@ -149,6 +163,11 @@ class Plugins:
     def build_finished(self, outcome: BuildOutcome) -> None:
         """Tell every plugin what a build did."""
         self._manager.hook.builder_build_finished(outcome=outcome)
+
+    def _broken(self) -> tuple[str, ...]:
+        return tuple(
+            f"plugin `{plugin}` is broken: {fault}" for plugin, fault in self._faults.items()
+        )
 
     def _register(self, point: EntryPointLike) -> None:
         """Load one plugin; whatever goes wrong is its own fault and is remembered."""

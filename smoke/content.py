@@ -17,7 +17,7 @@ from tempfile import gettempdir
 from types import MappingProxyType
 from typing import Final, Protocol
 
-from builder.archive.conda import INDEX, read_conda, subdir_of
+from builder.archive.conda import INDEX, open_package, subdir_of
 from builder.archive.content import MANIFEST
 from builder.archive.content import Content as Manifest
 from builder.archive.file import BIG, File, first_bytes
@@ -201,12 +201,8 @@ def _registered(archive: Zip, content: Content, path: Path) -> Registered:
 
 
 def _conda(path: Path, found: _Found, reading: Reading) -> Content:
-    if path.suffix == ".conda":
-        with Zip(path) as archive:
-            _stream(path, read_conda(archive), found, reading)
-    else:
-        with open_source(path) as source:
-            _stream(path, read_tar(source, path.name), found, reading)
+    with open_package(path) as members:
+        _stream(path, members, found, reading)
     return found.content(subdir_of(found.texts.get(INDEX, "").encode()))
 
 

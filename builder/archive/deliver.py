@@ -12,7 +12,7 @@ from typing import Final
 from builder.archive.file import file_digest
 from builder.errors import BuilderError
 
-__all__ = ["deliver", "hand_over", "is_same_file", "staged"]
+__all__ = ["deliver", "hand_over", "is_same_file", "staged", "workplace"]
 
 _HINT: Final = "free space or choose another folder"
 
@@ -79,3 +79,22 @@ def staged(target: Path, hint: str = _HINT) -> Iterator[Path]:
         raise BuilderError(f"`{target}` cannot be written: {what}", hint=hint) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def workplace(folder: Path, hint: str = _HINT) -> Iterator[Path]:
+    """A folder for what is on the way, below `folder` and so on its disk; it is gone in the end.
+
+    Raises `BuilderError` for every `OSError` on the way.
+    """
+    from tempfile import TemporaryDirectory  # noqa: PLC0415  # slow to load
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=".builder-", dir=folder) as work:
+            yield Path(work)
+    except OSError as error:
+        what = error.strerror or str(error)
+        if error.filename is not None and folder not in Path(error.filename).parents:
+            what = f"{what}: `{error.filename}`"
+        raise BuilderError(f"`{folder}` cannot be written: {what}", hint=hint) from error

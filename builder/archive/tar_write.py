@@ -19,7 +19,7 @@ from builder.archive.deliver import staged
 from builder.archive.workers import in_order
 from builder.errors import BuilderError
 
-__all__ = ["TarItem", "frames", "write_tar"]
+__all__ = ["TarItem", "frames", "tar_end", "tar_header", "tar_padding", "write_tar"]
 
 _BLOCK = 4 << 20
 _CHUNK = 1 << 20
@@ -61,11 +61,31 @@ def frames(blocks: Iterable[bytes], *, level: int, threads: int = 0) -> Iterator
     return in_order((partial(compress, block) for block in blocks), threads)
 
 
+def tar_header(item: TarItem, size: int, epoch: int) -> bytes:
+    """What stands before the content of a member of so many bytes; of a link, all of it."""
+    info = tarfile.TarInfo(item.path)
+    info.size, info.mtime = size, epoch
+    info.mode = 0o755 if item.executable else 0o644
+    if item.link:
+        info.type, info.linkname, info.mode = tarfile.SYMTYPE, item.link, 0o777
+    return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
+
+
+def tar_padding(size: int) -> bytes:
+    """What stands behind a content of so many bytes."""
+    return bytes(-size % tarfile.BLOCKSIZE)
+
+
+def tar_end() -> bytes:
+    """What stands behind the last member."""
+    return bytes(2 * tarfile.BLOCKSIZE)
+
+
 def _stream(items: Iterable[TarItem], epoch: int) -> Iterator[bytes]:
     """The bytes of the tar."""
     for item in items:
         size = _size(item)
-        yield _header(item, size, epoch)
+        yield tar_header(item, size, epoch)
         if item.link:
             continue
         written = 0
@@ -77,23 +97,14 @@ def _stream(items: Iterable[TarItem], epoch: int) -> Iterator[bytes]:
                 f"`{item.path}` changed while it was packed: {written} bytes, not {size}",
                 hint="make sure that nothing writes there, then run the same command again",
             )
-        yield bytes(-size % tarfile.BLOCKSIZE)
-    yield bytes(2 * tarfile.BLOCKSIZE)
+        yield tar_padding(size)
+    yield tar_end()
 
 
 def _size(item: TarItem) -> int:
     if item.link:
         return 0
     return len(item.content) if isinstance(item.content, bytes) else item.content.stat().st_size
-
-
-def _header(item: TarItem, size: int, epoch: int) -> bytes:
-    info = tarfile.TarInfo(item.path)
-    info.size, info.mtime = size, epoch
-    info.mode = 0o755 if item.executable else 0o644
-    if item.link:
-        info.type, info.linkname, info.mode = tarfile.SYMTYPE, item.link, 0o777
-    return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
 
 
 def _chunks(item: TarItem) -> Iterator[bytes]:

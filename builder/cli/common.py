@@ -12,7 +12,14 @@ import click
 
 from builder.errors import UsageError
 
-__all__ = ["Talk", "append_summary", "print_json", "shared_options", "words"]
+__all__ = [
+    "Talk",
+    "append_summary",
+    "epoch_of",
+    "print_json",
+    "shared_options",
+    "words",
+]
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -47,6 +54,18 @@ def print_json(document: object) -> None:
 def words(texts: Iterable[str]) -> tuple[str, ...]:
     """Repeated options and commas mean the same: `--python 3.7 --python 3.8,3.9`."""
     return tuple(word.strip() for text in texts for word in text.split(",") if word.strip())
+
+
+def epoch_of(text: str) -> int | None:
+    """`SOURCE_DATE_EPOCH` as seconds, or None: then a wheel keeps its own time. Raises `UsageError`."""
+    if not text:
+        return None
+    if not text.isascii() or not text.isdigit():
+        raise UsageError(
+            f"SOURCE_DATE_EPOCH is not a number of seconds: `{text}`",
+            hint="unset it, or give the seconds since 1970",
+        )
+    return int(text)
 
 
 def append_summary(path: Path, text: str) -> None:

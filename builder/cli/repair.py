@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from builder.cli import surroundings
-from builder.cli.common import print_json, shared_options, words
+from builder.cli.common import epoch_of, print_json, shared_options, words
 from builder.cli.display import display_for
 from builder.errors import UsageError
 
@@ -131,7 +131,7 @@ def command(
             wheels, machine=surroundings.this_machine(environ), wheel_dir=wheel_dir, exclude=words(exclude),
             siblings=tuple(parse_sibling(text) for text in siblings), platform=platform, search=search,
             include=include, placement=placement, check_record=check_record, any_instructions=any_instructions, engine=engine,
-            library_suffix=lib_sdir, level=level, strip=strip, epoch=_epoch(environ.get("SOURCE_DATE_EPOCH", "")), events=display.hear,
+            library_suffix=lib_sdir, level=level, strip=strip, epoch=epoch_of(environ.get("SOURCE_DATE_EPOCH", "")), events=display.hear,
         )  # fmt: skip
     finally:
         display.close()
@@ -161,15 +161,3 @@ def parse_sibling(text: str) -> Sibling:
             hint=f"known: {', '.join(sorted(table))}; or write NAME:DIRECTORY:GLOB[,GLOB]",
         )
     return Sibling(name, words([globs]), directory, name)
-
-
-def _epoch(text: str) -> int | None:
-    """`SOURCE_DATE_EPOCH` as seconds, or None: then a wheel keeps its own time. Raises `UsageError`."""
-    if not text:
-        return None
-    if not text.isascii() or not text.isdigit():
-        raise UsageError(
-            f"SOURCE_DATE_EPOCH is not a number of seconds: `{text}`",
-            hint="unset it, or give the seconds since 1970",
-        )
-    return int(text)

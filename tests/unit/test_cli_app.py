@@ -7,7 +7,7 @@ import pytest
 
 from builder.cli.app import run
 
-VERBS = ("build", "check", "doctor", "inspect", "matrix", "repair")
+VERBS = ("build", "channel", "check", "convert", "doctor", "inspect", "matrix", "repair")
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -23,7 +23,7 @@ PAGES = tuple(
     )
 )
 GUIDE = ("README.md", *(page.as_posix() for page in PAGES if page.match("docs/guide/*.md")))
-VERBS = ("build", "check", "doctor", "inspect", "matrix", "repair")
+VERBS = ("build", "channel", "check", "convert", "doctor", "inspect", "matrix", "repair")
 
 
 def blocks(page: str, language: str) -> list[str]:
@@ -76,7 +76,10 @@ def options() -> dict[str, set[str]]:
     for verb in VERBS:
         command = importlib.import_module(f"builder.cli.{verb}").command
         assert isinstance(command, click.Command)
-        text = CliRunner().invoke(command, ["--help"]).stdout
+        inner = [[name] for name in command.commands] if isinstance(command, click.Group) else []
+        text = "".join(
+            CliRunner().invoke(command, [*words, "--help"]).stdout for words in ([], *inner)
+        )
         found[verb] = {*re.findall(r"(?<!\S)--?[a-z][\w-]*", text.replace("/--", " --"))}
     return found
 

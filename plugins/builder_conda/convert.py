@@ -1,0 +1,392 @@
+"""A wheel as a conda package: read member by member, never unpacked to the disk.
+
+What the wheel's RECORD says of each member is what `paths.json` says of it, and is held against the
+bytes while they pass.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import posixpath
+import re
+from base64 import urlsafe_b64decode
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+
+from builder.archive import record
+from builder.archive.conda_package import CondaFile, CondaPackage, Streamed
+from builder.archive.conda_write import write_conda
+from builder.archive.record import Row
+from builder.archive.wheel import Wheel, judge
+from builder.archive.zip_read import Entry, Zip
+from builder.config.python import Python
+from builder.converter import Conversion, Converted
+from builder.errors import BuilderError, UsageError
+from builder_conda.about import about, license_of
+from builder_conda.layout import Layout
+from builder_conda.names import conda_name
+from builder_conda.needs import (
+    allows,
+    of_any_python,
+    of_one_python,
+    parse_requirements,
+    python_of,
+    python_spec,
+)
+from builder_conda.platforms import Platform, platform_of, pythons_of
+from builder_conda.scripts import (
+    PLACEHOLDER,
+    EntryPoint,
+    entry_points,
+    programs,
+    with_interpreter,
+)
+from builder_conda.specs import version_of
+
+__all__ = ["WheelToConda", "convert_wheel"]
+
+_SMALL: Final = 1 << 20
+_MOST_TEXT: Final = 1 << 20
+_OF_PIP: Final = frozenset(
+    {"INSTALLER", "REQUESTED", "direct_url.json", "RECORD", *record.SIGNATURES}
+)
+"""Files of a dist-info folder that say how and by whom it was installed."""
+_LICENSES: Final = re.compile(
+    r"(?:licenses/.+|(?:LICEN[CS]E|COPYING|NOTICE|AUTHORS)[^/]*)", re.IGNORECASE
+)
+_CUDA: Final = re.compile(r"(?:.*_)?cu(\d+)\d(?:_.*)?")
+
+Sink = Callable[[memoryview], None]
+
+
+class WheelToConda:
+    """The converter behind `builder convert --to conda`."""
+
+    name = "conda"
+
+    def convert(self, wheel: Path, folder: Path, wishes: Conversion) -> Converted:
+        """As `convert_wheel`."""
+        return convert_wheel(wheel, folder, wishes)
+
+
+def convert_wheel(wheel: Path, folder: Path, wishes: Conversion) -> Converted:
+    """Write a wheel as a conda package for its platform and Python, or for any.
+
+    It goes into the folder of its subdir below `folder`: names of conda packages say no platform.
+    Raises `UsageError` for a wheel that is not sound, or that conda cannot have, and `BuilderError`
+    when a member does not have the bytes that RECORD says.
+    """
+    with Zip(wheel) as archive:
+        read = judge(archive)
+        rows = _rows(read)
+        target = _target(read, wishes)
+        source = _Source(archive, read, rows, target)
+        points = source.entry_points()
+        files = tuple(source.files(points))
+        package = _package(read, target, points, source.licenses(), wishes)
+        path = write_conda(
+            folder / package.subdir, package, files,
+            epoch=wishes.epoch if wishes.epoch is not None else read.newest,
+            profile=wishes.compression, file_format=wishes.file_format, threads=wishes.threads,
+        )  # fmt: skip
+    facts = {
+        "name": package.name,
+        "version": package.version,
+        "build": package.build,
+        "subdir": package.subdir,
+        "depends": list(package.depends),
+    }
+    return Converted(path, facts, (*target.notes, *source.notes(points)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """Where a package will run: `python` is None when the installer fits it to any."""
+
+    platform: Platform
+    python: Python | None
+    build: str
+    depends: tuple[str, ...]
+    constrains: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def layout(self) -> Layout:
+        return Layout.of(self.platform.subdir, self.python)
+
+
+def _target(wheel: Wheel, wishes: Conversion) -> _Target:
+    requirements = parse_requirements(wheel.metadata.get("Requires-Dist"), wheel.path.name)
+    allowed = python_of(",".join(wheel.metadata.get("Requires-Python")))
+    _, local = version_of(wheel.name.version.replace("_", "-"))
+    make = _for_any_system if wheel.name.is_pure else _for_one_system
+    target = make(wheel, wishes, requirements, allowed)
+    match = _CUDA.fullmatch(local)
+    cuda = (f"__cuda >={match[1]}",) if match else ()
+    build = "_".join(filter(None, (target.build, local)))
+    return replace(target, build=build, depends=_sorted(target.depends, cuda))
+
+
+def _for_any_system(
+    wheel: Wheel, wishes: Conversion, requirements: Sequence[Requirement], allowed: SpecifierSet
+) -> _Target:
+    """A package for the subdir `noarch`; the installer puts it where its Python looks."""
+    pythons = pythons_of(wheel.name)
+    own = pythons[0] if len(pythons) == 1 else None
+    needs = of_any_python(requirements, allowed, own or wishes.python, wishes.subdir, wishes.names)
+    pinned = own or needs.python
+    python = f"python {pinned.version}.*" if pinned else python_spec(allowed)
+    virtual = (needs.virtual,) if needs.virtual else ()
+    build = "_".join(filter(None, (needs.virtual.strip("_"), _tag(pinned) if pinned else "py")))
+    depends = _sorted((python,), virtual, needs.depends)
+    return _Target(Platform("noarch"), None, build, depends, (), needs.notes)
+
+
+def _for_one_system(
+    wheel: Wheel, wishes: Conversion, requirements: Sequence[Requirement], allowed: SpecifierSet
+) -> _Target:
+    """A package with binaries: for one Python, or for any of them when the wheel is (CEP 20)."""
+    platform = platform_of(wheel.name, wishes.subdir)
+    python = _chosen(wheel, pythons_of(wheel.name), wishes.python)
+    constrains: tuple[str, ...] = ()
+    if python is None:
+        needs = of_any_python(
+            requirements, allowed, None, platform.subdir, wishes.names, native=True
+        )
+        build = "abi3" if "abi3" in wheel.name.abis else "py3"
+        pins: tuple[str, ...] = (python_spec(allowed),)
+        if build == "abi3":
+            constrains = ("python-freethreading <0a0",)
+    else:
+        if not allows(allowed, python):
+            raise UsageError(
+                f"`{wheel.path.name}` says that it is not for Python {python.version}",
+                hint=f"Requires-Python: {allowed}",
+            )
+        needs = of_one_python(requirements, python, (platform.subdir,), wishes.names)
+        build, version = _tag(python), f"{python.version}.*"
+        pins = (f"python {version}", f"python_abi {version} *_{python.abi_tag}")
+    depends = _sorted(pins, platform.requires, needs.depends)
+    notes = (*platform.notes, *needs.notes)
+    return _Target(platform, python, build, depends, constrains, notes)
+
+
+def _chosen(wheel: Wheel, pythons: Sequence[Python], wanted: Python | None) -> Python | None:
+    """The Python of a native wheel; None for one that serves any, unless one is wanted."""
+    if not pythons:
+        return wanted
+    if wanted is not None and wanted not in pythons:
+        served = ", ".join(python.spelling for python in pythons)
+        raise UsageError(
+            f"`{wheel.path.name}` is not for Python {wanted.spelling}", hint=f"it is for {served}"
+        )
+    if wanted is None and len(pythons) > 1:
+        raise UsageError(
+            f"`{wheel.path.name}` is for several Pythons, a conda package with binaries for one",
+            hint=f"choose with `--python {pythons[-1].spelling}`",
+        )
+    return wanted or pythons[0]
+
+
+def _tag(python: Python) -> str:
+    """`py311`, `py313t`."""
+    return f"py{python.major}{python.minor}{'t' if python.free_threaded else ''}"
+
+
+def _sorted(*groups: Sequence[str]) -> tuple[str, ...]:
+    return tuple(sorted({spec for group in groups for spec in group}))
+
+
+def _package(
+    wheel: Wheel,
+    target: _Target,
+    points: tuple[EntryPoint, ...],
+    licenses: tuple[CondaFile, ...],
+    wishes: Conversion,
+) -> CondaPackage:
+    version, _ = version_of(wheel.name.version.replace("_", "-"))
+    digits = re.match(r"\d+", wheel.name.build)
+    number = int(digits[0]) if digits else 0
+    any_python = target.python is None
+    return CondaPackage(
+        conda_name(wheel.name.project, wishes.names), version, f"{target.build}_{number}",
+        target.platform.subdir, number, "python" if any_python else "", target.depends,
+        target.constrains, license_of(wheel.metadata),
+        about=about(wheel.metadata, [file.path.removeprefix("licenses/") for file in licenses]),
+        entry_points=tuple(map(str, points)) if any_python else (),
+        info=licenses,
+    )  # fmt: skip
+
+
+def _rows(wheel: Wheel) -> Mapping[str, Row]:
+    """RECORD by path. Raises `UsageError` where it does not list exactly what is there."""
+    itself = f"{wheel.dist_info}/RECORD"
+    found = {
+        entry.name: Row(entry.name, "", entry.size)
+        for entry in _members(wheel)
+        if entry.name != itself
+    }
+    if problems := record.compare(wheel.record, found, itself):
+        raise UsageError(
+            f"`{wheel.path.name}` does not hold what its RECORD says",
+            faults=problems,
+            hint="build or download it again",
+        )
+    return {row.path: row for row in record.parse(wheel.record)}
+
+
+def _members(wheel: Wheel) -> Iterator[Entry]:
+    return (entry for entry in wheel.entries if entry.kind == "file")
+
+
+class _Source:
+    """The members of a wheel as files of a package."""
+
+    def __init__(
+        self, archive: Zip, wheel: Wheel, rows: Mapping[str, Row], target: _Target
+    ) -> None:
+        self._archive, self._wheel, self._rows = archive, wheel, rows
+        self._layout = target.layout
+        self._info = f"{wheel.dist_info}/"
+        self._data = wheel.dist_info.removesuffix(".dist-info") + ".data"
+        self._entries = {entry.name: entry for entry in _members(wheel)}
+
+    def entry_points(self) -> tuple[EntryPoint, ...]:
+        """The programs it asks for."""
+        entry = self._entries.get(f"{self._info}entry_points.txt")
+        return entry_points(self._text(entry)) if entry is not None else ()
+
+    def licenses(self) -> tuple[CondaFile, ...]:
+        """Its licences, for `info/licenses/`."""
+        found = []
+        for name, entry in self._entries.items():
+            inner = name.removeprefix(self._info)
+            if name.startswith(self._info) and _LICENSES.fullmatch(inner):
+                path = f"licenses/{inner.removeprefix('licenses/')}"
+                found.append(CondaFile(path, self._text(entry)))
+        return tuple(found)
+
+    def files(self, points: tuple[EntryPoint, ...]) -> Iterator[CondaFile]:
+        """Everything that is installed, with a RECORD that is true where it ends up."""
+        rows: list[tuple[str, Row]] = []
+        for name, entry in self._entries.items():
+            if name.startswith(self._info) and name.removeprefix(self._info) in _OF_PIP:
+                continue
+            file = self._file(entry)
+            rows.append((file.path, self._rows[name]))
+            if file.placeholder:  # the installer writes another prefix into it
+                rows[-1] = (file.path, Row(name))
+            yield file
+        made = [] if self._layout.kind == "noarch" else list(programs(points, self._layout))
+        info = f"{self._layout.site}/{self._info}"
+        made.append(CondaFile(f"{info}INSTALLER", b"conda\n"))
+        yield from made
+        rows += [(file.path, _row_of(file)) for file in made]
+        rows.append((f"{info}RECORD", Row("")))
+        yield CondaFile(f"{info}RECORD", self._record(rows))
+
+    def notes(self, points: tuple[EntryPoint, ...]) -> tuple[str, ...]:
+        """What its user should know about its programs."""
+        if points and self._layout.kind == "windows":
+            return (
+                "its programs are started by .bat files: there is no launcher for Windows here",
+            )
+        return ()
+
+    def _file(self, entry: Entry) -> CondaFile:
+        name = entry.name
+        path = self._layout.place(name, self._data, self._wheel.name.project)
+        row = self._rows[name]
+        if self._layout.is_script(name, self._data):
+            head = self._archive.head(entry, 16)
+            if head.startswith(b"#!python"):
+                content = with_interpreter(self._checked(entry, row), self._layout)
+                if content is not None:
+                    return CondaFile(path, content, True, placeholder=PLACEHOLDER)
+            return CondaFile(path, self._streamed(entry, row), True, sha256=_hex(row))
+        executable = bool(entry.mode & 0o111)
+        return CondaFile(path, self._streamed(entry, row), executable, sha256=_hex(row))
+
+    def _streamed(self, entry: Entry, row: Row) -> Streamed:
+        """The content of a member; another digest than sha256 is compared here."""
+        kind, _, wanted = row.digest.partition("=")
+
+        def pour(sink: Sink) -> None:
+            if entry.size <= _SMALL:
+                sink(memoryview(self._archive.read(entry)))
+            else:
+                self._archive.stream(entry, sink)
+
+        def compare(sink: Sink) -> None:
+            digest = hashlib.new(kind)
+
+            def both(data: memoryview) -> None:
+                digest.update(data)
+                sink(data)
+
+            pour(both)
+            if digest.digest() != _raw(wanted):
+                raise _changed(entry.name)
+
+        return Streamed(entry.size, pour if kind == "sha256" else compare)
+
+    def _checked(self, entry: Entry, row: Row) -> bytes:
+        """A small member as a whole, held against RECORD."""
+        content = self._text(entry)
+        kind, _, wanted = row.digest.partition("=")
+        if hashlib.new(kind, content).digest() != _raw(wanted):
+            raise _changed(entry.name)
+        return content
+
+    def _text(self, entry: Entry) -> bytes:
+        if entry.size > _MOST_TEXT:
+            raise UsageError(
+                f"`{self._wheel.path.name}` is no wheel that people make: {entry.name!r} has "
+                f"{entry.size} bytes",
+                hint="build or download it again",
+            )
+        return self._archive.read(entry)
+
+    def _record(self, rows: Sequence[tuple[str, Row]]) -> bytes:
+        """The paths are relative to site-packages; where that will be, a `noarch` package cannot know."""
+        site = self._layout.site
+        told = [
+            Row(posixpath.relpath(path, site), row.digest, row.size)
+            for path, row in rows
+            if self._layout.kind != "noarch" or path.startswith(f"{site}/")
+        ]
+        return record.render(sorted(told)).encode()
+
+
+def _row_of(file: CondaFile) -> Row:
+    assert isinstance(file.source, bytes), "it was made here"
+    if file.placeholder:
+        return Row(file.path)
+    digest = record.encode_digest(hashlib.sha256(file.source).digest())
+    return Row(file.path, digest, len(file.source))
+
+
+def _hex(row: Row) -> str:
+    """The sha256 of a row in hex; empty where it has another digest."""
+    kind, _, text = row.digest.partition("=")
+    return _raw(text).hex() if kind == "sha256" else ""
+
+
+def _raw(text: str) -> bytes:
+    """A digest as RECORD writes it; empty for what is none, which no content has."""
+    try:
+        return urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    except ValueError:
+        return b""
+
+
+def _changed(name: str) -> BuilderError:
+    return BuilderError(
+        f"{name!r} does not have the digest that RECORD says",
+        hint="the wheel is damaged or was changed: build or download it again",
+    )
