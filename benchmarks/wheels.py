@@ -9,17 +9,24 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 from packaging.utils import parse_wheel_filename
 
-__all__ = ["fetch", "folder", "known"]
+__all__ = ["checked", "fetch", "folder", "known"]
 
 TABLE = Path(__file__).parent / "wheels.toml"
 
 
 def known() -> dict[str, str]:
-    """The sha256 of every wheel by file name."""
-    return tomllib.loads(TABLE.read_text("utf-8"))
+    """The sha256 of every wheel that repairs work on, by file name."""
+    return {name: digest for name, digest in _table().items() if isinstance(digest, str)}
+
+
+def checked() -> dict[str, str]:
+    """The sha256 of every wheel there is, those that only checks look at too."""
+    more: dict[str, str] = _table()["checked"]
+    return known() | more
 
 
 def folder() -> Path:
@@ -28,33 +35,41 @@ def folder() -> Path:
     return Path(os.environ.get("BUILDER_TEST_WHEELS") or own)
 
 
-def fetch(name: str) -> Path:
-    """A wheel of the table, from the folder or the index; raises when its bytes are others."""
-    place = folder() / name
+def fetch(name: str, kept: Path | None = None) -> Path:
+    """A wheel of the table, from the folder or the index; raises when its bytes are others.
+
+    `kept` is the folder to use instead of the usual one.
+    """
+    place = (kept or folder()) / name
     place.parent.mkdir(parents=True, exist_ok=True)
     with (place.parent / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not place.is_file():
-            _download(name)
+            _download(name, place.parent)
     with place.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != known()[name]:
+    wanted = checked()[name]
+    if found != wanted:
         place.unlink()
-        raise RuntimeError(f"`{name}` has sha256 {found}, not {known()[name]}")
+        raise RuntimeError(f"`{name}` has sha256 {found}, not {wanted}")
     return place
 
 
-def _download(name: str) -> None:
+def _table() -> dict[str, Any]:
+    return tomllib.loads(TABLE.read_text("utf-8"))
+
+
+def _download(name: str, kept: Path) -> None:
     project, version, _, tags = parse_wheel_filename(name)
     python, platforms = name.removesuffix(".whl").split("-")[-3:][::2]
     public = str(version).partition("+")[0]
     number = python.split(".")[0].removeprefix("cp").removeprefix("py")
     words = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
-    words += ["--only-binary=:all:", "--dest", str(folder())]
+    words += ["--only-binary=:all:", "--dest", str(kept)]
     if "+" not in str(version):
         # An old limited-API wheel is only offered to a Python that understands its tag.
         words += ["--python-version", number if "abi3" not in name else "311"]
         words += [word for one in platforms.split(".") for word in ("--platform", one)]
     subprocess.run([*words, f"{project}=={public}"], check=True, stdout=subprocess.DEVNULL)
-    if not (folder() / name).is_file():
+    if not (kept / name).is_file():
         raise RuntimeError(f"the index gave another file than `{name}` ({len(tags)} tags)")
