@@ -26,14 +26,16 @@ from builder_conda.scripts import (
     PLACEHOLDER,
     EntryPoint,
     entry_points,
+    interpreter_line,
     programs,
-    with_interpreter,
 )
 
 __all__ = ["WheelMembers"]
 
 _SMALL: Final = 1 << 20
 _MOST_TEXT: Final = 1 << 20
+_SHEBANG: Final = 16
+"""Bytes in which `#!python` is seen."""
 _OF_PIP: Final = frozenset(
     {"INSTALLER", "REQUESTED", "direct_url.json", "RECORD", *record.SIGNATURES}
 )
@@ -80,14 +82,18 @@ class WheelMembers:
             inner = name.removeprefix(self._info)
             if name.startswith(self._info) and _LICENSES.fullmatch(inner):
                 path = f"licenses/{inner.removeprefix('licenses/')}"
-                found.append(CondaFile(path, self._text(entry)))
+                row = self._rows[name]
+                found.append(CondaFile(path, self._streamed(entry, row), sha256=_hex(row)))
         return tuple(found)
 
     def files(self, points: tuple[EntryPoint, ...]) -> Iterator[CondaFile]:
         """Everything that is installed, with a RECORD that is true where it ends up."""
         rows: list[tuple[str, Row]] = []
+        # An entry point comes before a script of its name, as with every installer.
+        left_out = {f"{self._data}/scripts/{point.name}" for point in points}
+        left_out |= {f"{self._info}{name}" for name in _OF_PIP}
         for name, entry in self._entries.items():
-            if name.startswith(self._info) and name.removeprefix(self._info) in _OF_PIP:
+            if name in left_out:
                 continue
             file = self._file(entry)
             rows.append((file.path, self._row(name)))
@@ -128,11 +134,10 @@ class WheelMembers:
             executable = executable or self._layout.is_script(name, self._data)
             return CondaFile(path, self._changed[name], executable, sha256=_hex(self._row(name)))
         if self._layout.is_script(name, self._data):
-            head = self._archive.head(entry, 16)
-            if head.startswith(b"#!python"):
-                content = with_interpreter(self._checked(entry, row), self._layout)
-                if content is not None:
-                    return CondaFile(path, content, True, placeholder=PLACEHOLDER)
+            line = interpreter_line(self._archive.head(entry, _SHEBANG), self._layout)
+            if line is not None:
+                source = self._with_line(entry, row, *line)
+                return CondaFile(path, source, True, placeholder=PLACEHOLDER)
             return CondaFile(path, self._streamed(entry, row), True, sha256=_hex(row))
         return CondaFile(path, self._streamed(entry, row), executable, sha256=_hex(row))
 
@@ -159,13 +164,17 @@ class WheelMembers:
 
         return Streamed(entry.size, pour if kind == "sha256" else compare)
 
-    def _checked(self, entry: Entry, row: Row) -> bytes:
-        """A small member as a whole, held against RECORD."""
-        content = self._text(entry)
+    def _with_line(self, entry: Entry, row: Row, line: bytes, old: int) -> Streamed:
+        """A script behind another beginning, held against RECORD as it was."""
         kind, _, wanted = row.digest.partition("=")
-        if hashlib.new(kind, content).digest() != _raw(wanted):
-            raise _changed(entry.name)
-        return content
+
+        def pour(sink: Sink) -> None:
+            content = self._text(entry)
+            if hashlib.new(kind, content).digest() != _raw(wanted):
+                raise _changed(entry.name)
+            sink(memoryview(line + content[old:]))
+
+        return Streamed(len(line) + entry.size - old, pour)
 
     def _text(self, entry: Entry) -> bytes:
         if entry.size > _MOST_TEXT:

@@ -15,7 +15,7 @@ from builder.archive.conda_package import CondaFile
 from builder.errors import UsageError
 from builder_conda.layout import Layout
 
-__all__ = ["PLACEHOLDER", "EntryPoint", "entry_points", "programs", "with_interpreter"]
+__all__ = ["PLACEHOLDER", "EntryPoint", "entry_points", "interpreter_line", "programs"]
 
 PLACEHOLDER: Final = "/opt/" + 25 * "placehold_"
 """255 characters, as everybody has it: any prefix that fits elsewhere fits in its place."""
@@ -88,11 +88,14 @@ def programs(points: tuple[EntryPoint, ...], layout: Layout) -> Iterator[CondaFi
             yield CondaFile(f"{stem}.bat", start.encode())
 
 
-def with_interpreter(content: bytes, layout: Layout) -> bytes | None:
-    """A script whose `#!python` is that of the environment now; None for one that has none."""
-    if layout.kind == "windows" or not (match := _SHEBANG.match(content)):
+def interpreter_line(head: bytes, layout: Layout) -> tuple[bytes, int] | None:
+    """What stands for the `#!python` that a script begins with, and how many bytes that has.
+
+    None for a script that names its own, and on Windows, where no first line counts.
+    """
+    if layout.kind == "windows" or not (match := _SHEBANG.match(head)):
         return None
-    return b"#!" + PLACEHOLDER.encode() + b"/bin/python" + content[match.end() :]
+    return f"#!{PLACEHOLDER}/bin/python".encode(), match.end()
 
 
 def _wrong(why: str) -> UsageError:

@@ -96,6 +96,7 @@ def test_every_scheme_has_its_place(tmp_path: Path) -> None:
     assert {name for name, (member, _) in found.items() if member.executable} == {
         "bin/demo", "bin/run", "bin/tool", "bin/win",
     }  # fmt: skip
+    assert found["bin/tool"][1] == b"#!/bin/sh\n"
     assert found["bin/run"][1] == f"#!{PLACEHOLDER}/bin/python -E\nprint(1)\n".encode()
     assert found["bin/demo"][1].startswith(f"#!{PLACEHOLDER}/bin/python\n".encode())
     assert b"from demo import Gui" in found["bin/win"][1]
@@ -246,6 +247,14 @@ def test_wheels_that_no_package_can_be_made_of_are_refused(
     with pytest.raises(UsageError) as caught:
         convert_wheel(path, tmp_path / "out", Conversion(compression="fast"))
     assert fault in str(caught.value)
+
+
+@pytest.mark.parametrize("name", [NATIVE, PURE])
+def test_an_entry_point_comes_before_a_script_of_its_name(tmp_path: Path, name: str) -> None:
+    files = {**ALL, "demo-1.0.data/scripts/demo": "#!python\nprint(0)\n"}
+    found = converted(tmp_path, wheel(tmp_path, name, files))
+    assert "python-scripts/demo" not in found
+    assert name == PURE or b"demo.main" in found["bin/demo"][1]
 
 
 def test_what_record_does_not_list_is_refused(tmp_path: Path) -> None:
