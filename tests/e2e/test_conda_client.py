@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from builder_conda.specs import translate
+from packaging.specifiers import SpecifierSet
 
 from builder.channel.channel import add
 from builder.channel.verify import verify
@@ -15,7 +17,7 @@ from builder.config.python import Python
 from builder.converter import Conversion
 from builder.verbs.convert import convert
 from tests.e2e import conda_channel
-from tests.e2e.conda_channel import Client, make_channel
+from tests.e2e.conda_channel import Client, judged, make_channel
 
 pytestmark = [
     pytest.mark.e2e,
@@ -113,3 +115,32 @@ def test_one_package_of_an_abi3_wheel_is_installed_where_its_python_looks(
     assert any(name.startswith("psutil-") for name in files)
     code = "import psutil; print(psutil.__file__)"
     assert run(prefix, f"{prefix}/bin/python", "-c", code).startswith(str(prefix))
+
+
+SPECIFIERS = (
+    "<2", "<2.0", "<=2", ">1.4", ">=1.4.5", "~=1.4.5", "~=1.4", "==1.4", "==1.4.*", "!=1.4", "!=1.4.*",
+    "<2.0rc1", ">=2.0rc1", "===1.4", ">=1,<2,!=1.5", "~=1.4.5a4", "~=1!2.2", ">1.7", "<1!2",
+)  # fmt: skip
+VERSIONS = (
+    "0.9", "1.0", "1.3.9", "1.4", "1.4.0", "1.4.4", "1.4.5a3", "1.4.5a4", "1.4.5rc1", "1.4.5", "1.4.9", "1.5a1",
+    "1.5.0a1", "1.5.dev1", "1.5", "1.7", "1.7.post1", "1.7.1", "1.9.9", "2.0.dev1", "2.0a1", "2.0rc1", "2.0rc2",
+    "2", "2.0", "2.0.1", "3", "1!2.1", "1!2.2", "1!2.9", "1!3",
+)  # fmt: skip
+OTHERWISE = {
+    ("<2.0rc1", "2.0.dev1"),  # conda has candidates before what is in development
+    (">=2.0rc1", "2.0.dev1"),
+    ("===1.4", "1.4.0"),  # it compares numbers, not letters
+    (">1.7", "1.7.post1"),  # a post release is above
+}
+
+
+def test_a_specification_means_to_the_client_what_it_means_to_pip() -> None:
+    sets = [SpecifierSet(text) for text in SPECIFIERS]
+    told = judged([translate(one)[0] for one in sets], VERSIONS)
+    meant = [[one.contains(version, prereleases=True) for version in VERSIONS] for one in sets]
+    assert {
+        (specifier, version)
+        for specifier, ours, theirs in zip(SPECIFIERS, told, meant, strict=True)
+        for version, one, other in zip(VERSIONS, ours, theirs, strict=True)
+        if one != other
+    } == OTHERWISE

@@ -29,6 +29,7 @@ SECONDS = 6
         "tree",
         "library",
         "record",
+        "conda",
     ],
 )
 def test_nothing_is_found_in_a_few_seconds(tmp_path: Path, target: str) -> None:

@@ -13,8 +13,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from builder.archive.ar import read_ar, universal_parts
+from builder.archive.conda import open_package
 from builder.archive.file import File
 from builder.archive.record import RecordError, parse
+from builder.archive.refusals import Limits, refuse
 from builder.archive.tar import read_tar
 from builder.archive.tar_source import ArchiveError, Part, open_source
 from builder.archive.unpack import UnpackError, unpack
@@ -22,7 +24,9 @@ from builder.archive.wheel import read_wheel, verify_wheel
 from builder.binary import BinaryError, Edit, defined, edited, flaws, plan, read
 from builder.binary.macho import signature_problems
 from builder.binary.pe import checksum_problems
-from builder.errors import BuilderError
+from builder.channel.package import read_listed
+from builder.channel.shelf import Shelf
+from builder.errors import BuilderError, UsageError
 
 __all__ = ["TARGETS"]
 
@@ -107,6 +111,18 @@ def record(data: bytes) -> None:
         parse(data.decode("utf-8", "replace"))
 
 
+def conda(data: bytes) -> None:
+    """List a conda package of either format, judge all of it, and read an index."""
+    for name in ("fuzz-1.0-0.conda", "fuzz-1.0-0.tar.bz2"):
+        with _file(name, data) as path:
+            with suppress(UsageError):
+                assert read_listed(path).file == name
+            with suppress(UsageError), open_package(path) as members:
+                refuse([member for member, _ in members], len(data), Limits())
+    with _file("repodata.json", data) as path, suppress(UsageError):
+        assert Shelf.load(path.parent).contents()
+
+
 TARGETS: Mapping[str, Callable[[bytes], None]] = {
     "binary": binary,
     "signature": signature,
@@ -116,6 +132,7 @@ TARGETS: Mapping[str, Callable[[bytes], None]] = {
     "tree": tree,
     "library": library,
     "record": record,
+    "conda": conda,
 }
 
 
