@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from builder.backend import Backend
     from builder.converter import Converter
+    from builder.foreign import ForeignRecipes
     from builder.requests import BuildOutcome
     from smoke.catalogue import Check
 
@@ -23,6 +24,7 @@ __all__ = [
     "builder_build_finished",
     "builder_checks",
     "builder_converters",
+    "builder_foreign_recipes",
     "hookimpl",
     "hookspec",
 ]
@@ -61,6 +63,17 @@ def builder_converters() -> Iterable[Converter]:  # type: ignore[empty-body]  # 
         @hookimpl
         def builder_converters():
             return [WheelToDeb()]
+    """
+
+
+@hookspec
+def builder_foreign_recipes() -> Iterable[ForeignRecipes]:  # type: ignore[empty-body]  # a specification has no body
+    """Give the recipes of other tools that this plugin builds; two for one package type are an error.
+
+    Example:
+        @hookimpl
+        def builder_foreign_recipes():
+            return [SpackRecipes()]
     """
 
 

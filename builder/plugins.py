@@ -22,6 +22,7 @@ from builder.errors import BuilderError, UsageError
 if TYPE_CHECKING:
     from builder.backend import Backend
     from builder.converter import Converter
+    from builder.foreign import ForeignRecipes
     from builder.requests import BuildOutcome
     from smoke.catalogue import Check
 
@@ -149,6 +150,16 @@ class Plugins:
             faults=self._broken(),
             hint=f"there are: {', '.join(sorted(found)) or 'none'}",
         )
+
+    def foreign_recipes(self) -> Mapping[str, ForeignRecipes]:
+        """Who builds the recipes of other tools, by package type. Raises `BuilderError` for two of one."""
+        found: dict[str, tuple[str, ForeignRecipes]] = {}
+        for plugin, offer in self._offers("builder_foreign_recipes"):
+            recipes: ForeignRecipes = offer  # type: ignore[assignment]  # pluggy cannot type its results
+            if recipes.name in found:
+                _refuse_twins("builder of recipes", recipes.name, found[recipes.name][0], plugin)
+            found[recipes.name] = (plugin, recipes)
+        return {name: recipes for name, (_, recipes) in found.items()}
 
     def checks(self) -> tuple[Check, ...]:
         """The checks that plugins add. Raises `BuilderError` when two have one id."""

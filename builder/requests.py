@@ -5,13 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Final
 
 from builder.config.plan import Plan
 from builder.config.target import Target
 from builder.errors import BuilderError
 from smoke.report import Report
 
-__all__ = ["Artifact", "BuildOutcome", "BuildRequest", "Failure", "StageResult"]
+__all__ = ["EPOCH", "Artifact", "BuildOutcome", "BuildRequest", "Failure", "StageResult"]
+
+EPOCH: Final = 315532800
+"""The first second of 1980, as early as a zip can say: the time of what has no better one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +25,8 @@ class BuildRequest:
     `recipe` is a name, a folder with a recipe, or `.`. Empty tuples mean "what the recipe says".
     `pythons` may hold ranges (`3.9-3.13`), `all`, and paths of interpreters. `jobs` 0 means one per core.
     `channel` is `release`, `test` or `nightly`; a nightly is dated `today`. `baseline` is the platform
-    tag a wheel may not exceed (`manylinux_2_28`), or `auto`.
+    tag a wheel may not exceed (`manylinux_2_28`), or `auto`. `channels`, `variant_files`, `engine` and
+    `debug_shell` are for recipes of other tools; `epoch` (seconds since 1970) is the time inside their packages.
     """
 
     recipe: str
@@ -47,6 +52,11 @@ class BuildRequest:
     check: bool = True
     keep: bool = False
     recipe_roots: tuple[Path, ...] = ()
+    channels: tuple[str, ...] = ()
+    variant_files: tuple[Path, ...] = ()
+    engine: str = ""
+    debug_shell: str = ""
+    epoch: int = EPOCH
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,12 @@ from builder.channel import channel
 
 EPOCH = 1_700_000_000
 _PLACEHOLDER = f"/opt/{'placehold_' * 25}"
-_UNWANTED = {
-    "test", "tests", "idlelib", "ensurepip", "turtledemo", "site-packages", "__pycache__", "lib2to3", "tkinter",
-}  # fmt: skip
+_UNWANTED = frozenset({
+    "__pycache__", "asyncio", "concurrent", "curses", "dbm", "email", "ensurepip", "html", "http", "idlelib", "lib2to3",
+    "logging", "msilib", "multiprocessing", "pydoc_data", "site-packages", "sqlite3", "test", "tests", "tkinter",
+    "tomllib", "turtledemo", "unittest", "urllib", "wsgiref", "xml", "xmlrpc",
+})  # fmt: skip
+"""Every file is linked into every environment: what no small package imports is left out."""
 _LARGE = 1 << 22
 _ELF = b"\x7fELF"
 

@@ -12,6 +12,7 @@ import click
 from builder.cli import surroundings
 from builder.cli.common import Talk, append_summary, print_json, shared_options, words
 from builder.cli.display import display_for
+from builder.cli.foreign import foreign_options, print_foreign, print_foreign_plan, print_shell
 from builder.cli.request import request_from, target_options
 from builder.cli.summary import outcome_json, plan_json, plan_text, summary_markdown, summary_table
 from builder.config.machine import Machine
@@ -35,10 +36,13 @@ __all__ = ["command"]
 @click.option("--version", "version", default="", help="Build exactly this version.")
 @click.option(
     "--channel",
-    type=click.Choice(["release", "test", "nightly"]),
-    default=None,
-    help="What the version is for [release].",
+    "channels",
+    multiple=True,
+    metavar="C",
+    help="What the version is for: release, test or nightly [release]. For a conda recipe: a channel it may take "
+    "packages from (URL, folder, name); the first has the highest priority.",
 )
+@foreign_options
 @click.option(
     "--build-number", type=click.IntRange(min=0), default=None, help="2 and more adds `.postN`."
 )
@@ -107,9 +111,43 @@ def command(
     machine = surroundings.this_machine(environ)
     plugins = Plugins.installed(without=words(options["without_plugin"]))
     talk = Talk(as_json, verbose - quiet, log_file)
+    if _is_foreign(request, machine, plugins):
+        return _foreign(request, machine, plugins, environ, talk, dry_run=dry_run)
     if dry_run:
         return _plan(request, machine, plugins, environ, talk)
     return _build(request, machine, plugins, environ, talk)
+
+
+def _is_foreign(request: BuildRequest, machine: Machine, plugins: Plugins) -> bool:
+    from builder.verbs.foreign import claimed  # noqa: PLC0415  # `builder build --help` stays quick
+
+    return claimed(request, machine, plugins) is not None
+
+
+def _foreign(
+    request: BuildRequest,
+    machine: Machine,
+    plugins: Plugins,
+    environ: Mapping[str, str],
+    talk: Talk,
+    *,
+    dry_run: bool,
+) -> int:
+    """A folder with the recipe of another tool."""
+    from builder.verbs.foreign import claimed  # noqa: PLC0415  # as above
+
+    display = display_for(sys.stderr, environ, verbosity=talk.verbosity, log=talk.log_file)
+    try:
+        foreign = claimed(request, machine, plugins, display.hear)
+        assert foreign is not None
+        if request.debug_shell:
+            return print_shell(foreign)
+        if dry_run:
+            return print_foreign_plan(foreign, talk)
+        outcome = foreign.build()
+    finally:
+        display.close()
+    return print_foreign(outcome, environ, talk)
 
 
 def _plan(

@@ -9,12 +9,14 @@ from typing import Any, TypeVar
 import click
 
 from builder.cli import surroundings
-from builder.cli.common import words
+from builder.cli.common import epoch_of, words
 from builder.config import legacy
 from builder.config.target import parse_platform
-from builder.requests import BuildRequest
+from builder.requests import EPOCH, BuildRequest
 
 __all__ = ["request_from", "target_options"]
+
+_CHANNELS = ("release", "test", "nightly")
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -50,6 +52,8 @@ def request_from(
     types = words(options["types"]) or old.types
     folder = Path.cwd()
     roots = tuple(path.absolute() for path in options["recipes"])
+    given = tuple(options.get("channels", ()))
+    epoch = epoch_of(environ.get("SOURCE_DATE_EPOCH", ""))
     request = BuildRequest(
         recipe=options["recipe"],
         today=surroundings.today(),
@@ -65,7 +69,7 @@ def request_from(
         skip=words(options["skip"]),
         source=options.get("source") or old.source,
         version=options.get("version") or old.override or old.version,
-        channel=options.get("channel") or old.channel or "release",
+        channel=next((word for word in given if word in _CHANNELS), old.channel or "release"),
         build_number=old.build_number
         if options.get("build_number") is None
         else options["build_number"],
@@ -77,6 +81,11 @@ def request_from(
         check=old.check if options.get("check") is None else options["check"],
         keep=options.get("keep", False),
         recipe_roots=(*roots, *surroundings.recipe_roots(folder)),
+        channels=tuple(word for word in given if word not in _CHANNELS),
+        variant_files=tuple(options.get("variant_files", ())),
+        engine=options.get("engine") or "",
+        debug_shell=options.get("debug_shell") or "",
+        epoch=EPOCH if epoch is None else epoch,
     )
     return request, notices
 

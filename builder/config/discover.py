@@ -12,7 +12,7 @@ from builder.config.recipe import Folder, PythonStage, Recipe
 from builder.config.recipe_file import RECIPE_FILE, load, project_table
 from builder.errors import UsageError
 
-__all__ = ["find", "known"]
+__all__ = ["find", "is_ours", "known"]
 
 _PACKAGES = (".whl", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".zip", ".conda")
 
@@ -45,6 +45,21 @@ def find(name_or_folder: str, roots: tuple[Path, ...], cwd: Path) -> Recipe:
             hint=f"looked at {place}; a recipe is a name, a folder or a `.toml` file",
         )
     raise _unknown(text, roots, cwd)
+
+
+def is_ours(name_or_folder: str, roots: tuple[Path, ...], cwd: Path) -> bool:
+    """Whether `find` would come to a recipe of ours: by its name, or in a file of the folder."""
+    text = name_or_folder.strip()
+    is_name = text not in {"", ".", ".."} and "/" not in text and "\\" not in text
+    if is_name and any(toml_file.is_file(root / text / RECIPE_FILE) for root in roots):
+        return True
+    folder = cwd / text
+    if any(toml_file.is_file(folder / name) for name in (RECIPE_FILE, "builder.toml")):
+        return True
+    pyproject = folder / "pyproject.toml"
+    if not toml_file.is_file(pyproject):
+        return False
+    return project_table(toml_file.parse(pyproject, toml_file.read(pyproject))) is not None
 
 
 def known(roots: tuple[Path, ...]) -> tuple[tuple[str, Path], ...]:

@@ -1,4 +1,4 @@
-"""Conda packages from finished wheels, registered as any plugin is: by an entry point."""
+"""Conda packages from finished wheels and from recipes, registered as any plugin is: by an entry point."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from builder.hookspecs import hookimpl
 
 if TYPE_CHECKING:
     from builder.converter import Converter
+    from builder.foreign import ForeignRecipes
 
-__all__ = ["builder_converters"]
+__all__ = ["builder_converters", "builder_foreign_recipes"]
 
 
 @hookimpl
@@ -19,3 +20,11 @@ def builder_converters() -> Iterable[Converter]:
     from builder_conda.convert import WheelToConda  # noqa: PLC0415  # loading a plugin stays cheap
 
     return (WheelToConda(),)
+
+
+@hookimpl
+def builder_foreign_recipes() -> Iterable[ForeignRecipes]:
+    """Give who builds `recipe.yaml` and `meta.yaml`."""
+    from builder_conda.foreign import CondaRecipes  # noqa: PLC0415  # loading a plugin stays cheap
+
+    return (CondaRecipes(),)

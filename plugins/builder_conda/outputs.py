@@ -7,13 +7,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from builder.config.python import Python
 from builder.errors import UsageError
 
-__all__ = ["Rendered", "Variants", "chosen", "providers", "read_outputs"]
+__all__ = ["Rendered", "Variants", "chosen", "cuda_key", "providers", "read_outputs"]
 
 _WORD: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 _VERSION: Final = re.compile(r"(\d+\.\d+)")
 _CUDA: Final = re.compile(r"\d+(\.\d+)*")
+_FIRST_FREE: Final = Python(3, 13, "")
 _CUDA_KEYS: Final = ("cuda", "cuda_version", "cuda_compiler_version")
 
 
@@ -44,8 +46,8 @@ class Variants:
 class Rendered:
     """One output of a recipe, evaluated: what its package will be called, and what it is made of.
 
-    `hashed` are the variant keys that enter its hash; `variant` is the whole combination. `needs` are
-    the names of what it is built, run and tested with. `recipe` is the evaluated recipe.
+    `variant` are the keys that enter its hash. `needs` are the names of what it is built, run and tested
+    with. `recipe` is the evaluated recipe.
     """
 
     name: str
@@ -53,7 +55,6 @@ class Rendered:
     build: str
     subdir: str
     variant: Mapping[str, str]
-    hashed: Mapping[str, str]
     needs: tuple[str, ...]
     recipe: Mapping[str, Any]
 
@@ -78,11 +79,11 @@ def read_outputs(rows: Iterable[Mapping[str, Any]], subdir: str) -> tuple[Render
     for row in rows:
         output = _read(row, subdir)
         twin = found.setdefault(output.stem, output)
-        if twin.hashed != output.hashed:
+        if twin.variant != output.variant:
             differing = sorted(
                 key
-                for key in twin.hashed.keys() | output.hashed.keys()
-                if twin.hashed.get(key) != output.hashed.get(key)
+                for key in twin.variant.keys() | output.variant.keys()
+                if twin.variant.get(key) != output.variant.get(key)
             )
             raise UsageError(
                 f"two variants would both be `{output.stem}`: they differ in {', '.join(differing)}",
@@ -108,6 +109,7 @@ def chosen(variants: Variants, key: str, wanted: Sequence[str]) -> Variants:
     if not wanted:
         return variants
     present = variants.values.get(key, ())
+    fresh = _python_value if key == "python" else str
     group = next((group for group in variants.zipped if key in group), (key,))
     rows = [_row(present, version) for version in wanted]
     missing = [version for version, row in zip(wanted, rows, strict=True) if row is None]
@@ -122,18 +124,36 @@ def chosen(variants: Variants, key: str, wanted: Sequence[str]) -> Variants:
         old = values.get(other, ())
         if other == key or old:
             values[other] = tuple(
-                f"{version}.*" if row is None else old[row]
+                fresh(version) if row is None else old[row]
                 for version, row in zip(wanted, rows, strict=True)
             )
     return Variants(values, variants.zipped)
 
 
 def _row(present: Sequence[str], version: str) -> int | None:
+    """Which value means a version; `3.13t` is the build of Python without a global lock."""
+    plain = version.removesuffix("t")
     for number, value in enumerate(present):
         match = _VERSION.match(value)
-        if value == version or (match is not None and match[1] == version):
+        same = (
+            match is not None and match[1] == plain and value.endswith("t") == version.endswith("t")
+        )
+        if same or value == version or (version, value) == ("cpu", "None"):
             return number
     return None
+
+
+def _python_value(version: str) -> str:
+    """How a variant spells a Python, where nothing else does: from 3.13 on, there are two of each."""
+    plain = version.removesuffix("t")
+    if plain == version and Python.parse(plain) < _FIRST_FREE:
+        return f"{plain}.*"
+    return f"{plain}.* *_cp{version.replace('.', '')}"
+
+
+def cuda_key(variants: Variants) -> str:
+    """The key that says which CUDA a variant is for."""
+    return next((key for key in _CUDA_KEYS if key in variants.values), _CUDA_KEYS[0])
 
 
 def _read(row: Mapping[str, Any], subdir: str) -> Rendered:
@@ -144,7 +164,6 @@ def _read(row: Mapping[str, Any], subdir: str) -> Rendered:
         row["build"],
         "noarch" if row["noarch"] else subdir,
         row["variant"],
-        row["hashed"],
         tuple(sorted(set(_names(recipe)))),
         recipe,
     )
@@ -177,4 +196,4 @@ def _agree(one: Rendered, other: Rendered) -> bool:
     """Whether two outputs can belong to one variant; an exact pin names the one that is meant."""
     if other.name in one.variant:
         return one.variant[other.name] == f"{other.version} {other.build}"
-    return all(one.variant.get(key, value) == value for key, value in other.hashed.items())
+    return all(one.variant.get(key, value) == value for key, value in other.variant.items())

@@ -85,7 +85,6 @@ def _described(variant: RenderedVariant) -> Mapping[str, object]:
     return {
         **_named(variant),
         "variant": {key: str(value) for key, value in variant.variant.items()},
-        "hashed": {key: str(value) for key, value in variant.recipe.used_variant.items()},
         "noarch": str(variant.recipe.build.noarch or ""),
         "recipe": json.loads(json.dumps(recipe, default=str)),
     }

@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from functools import partial
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
@@ -19,7 +20,6 @@ from typing import Final
 from builder.archive.conda_write import Format, Profile
 from builder.archive.deliver import deliver
 from builder.archive.file import file_digest
-from builder.archive.workers import in_order
 from builder.binary import elf
 from builder.binary.model import BinaryError
 from builder.channel import channel
@@ -29,7 +29,7 @@ from builder.process import ProcessError
 from builder.requests import Failure
 from builder.stage.lock import exclusive
 from builder_conda.linking import Linked, allowed_by, link_problems
-from builder_conda.outputs import Rendered, Variants, chosen, providers, read_outputs
+from builder_conda.outputs import Rendered, Variants, chosen, cuda_key, providers, read_outputs
 from builder_conda.rattler import Rattler, channel_urls
 from builder_conda.rewrite import Unpacked, unpack_package, write_again
 from builder_conda.unhashed import scripts_of, unhashed
@@ -47,7 +47,8 @@ class Order:
     """What to build, from what, and where to.
 
     `folder` holds the recipe. `channels` are folders, URLs or names, the first with the highest
-    priority; `variants` are files that win over those beside the recipe. `output` becomes a channel.
+    priority; `variants` are files that win over those beside the recipe. `pythons` (`3.11`, `3.13t`)
+    and `accelerators` (`cpu`, `12.8`) choose from their values, or add to them. `output` becomes a channel.
     `store` has a folder for each output, and the unpacked packages. `epoch` is the time of
     everything inside. `again` are the words of the command that asked, for hints.
     """
@@ -58,6 +59,7 @@ class Order:
     channels: tuple[str, ...] = ()
     variants: tuple[Path, ...] = ()
     pythons: tuple[str, ...] = ()
+    accelerators: tuple[str, ...] = ()
     subdir: str = "linux-64"
     profile: Profile = "default"
     file_format: Format = "conda"
@@ -81,7 +83,8 @@ class Made:
     path: Path | None
     failure: Failure | None = None
     seconds: float = 0.0
-    facts: Mapping[str, object] = field(default_factory=dict)
+    sha256: str = ""
+    tests: int = 0
 
 
 def render(order: Order, rattler: Rattler) -> tuple[Rendered, ...]:
@@ -111,8 +114,8 @@ def build_all(order: Order, rattler: Rattler, *, events: Events = ignore) -> tup
         channel.create(shared, (order.subdir,))
         for wave in _waves(outputs):
             work = _Work(order, rattler, variants, shared, (shared.as_uri(), *urls), events)
-            jobs = (partial(work.make, output, _lacking(output, outputs, done)) for output in wave)
-            done |= {made.output.stem: made for made in in_order(jobs, order.jobs)}
+            jobs = [partial(work.make, output, _lacking(output, outputs, done)) for output in wave]
+            done |= {made.output.stem: made for made in _side_by_side(jobs, order.jobs, rattler)}
     finally:
         shutil.rmtree(shared, ignore_errors=True)
     if any(made.path for made in done.values()):
@@ -158,7 +161,7 @@ class _Work:
             return Made(output, None, failure)
         self._events(Event("started", output.stem))
         try:
-            path, facts = self._made(output)
+            made = self._made(output)
         except _Failed as failed:
             seconds = time.monotonic() - started
             text = failed.failure.error.partition("\n")[0]
@@ -166,9 +169,9 @@ class _Work:
             return Made(output, None, failed.failure, seconds)
         seconds = time.monotonic() - started
         self._events(Event("finished", output.stem, "", seconds))
-        return Made(output, path, None, round(seconds, 3), facts)
+        return replace(made, seconds=round(seconds, 3))
 
-    def _made(self, output: Rendered) -> tuple[Path, Mapping[str, object]]:
+    def _made(self, output: Rendered) -> Made:
         place = self._order.place(output)
         logs = self._order.store / "logs"
         for folder in (place.parent, logs):
@@ -180,14 +183,12 @@ class _Work:
             place.mkdir()
             built = self._build(output, place, log)
             package = self._again(output, place, built)
-            if self._order.check:
-                self._test(output, place, package, log)
+            tests = self._test(output, place, package, log) if self._order.check else 0
             channel.add(self._shared, (package,))
             path = deliver(package, self._order.output / output.subdir)
-            facts = {"sha256": file_digest(path), "size": path.stat().st_size}
             if not self._order.keep:
                 shutil.rmtree(place, ignore_errors=True)
-        return path, facts
+        return Made(output, path, sha256=file_digest(path), tests=tests)
 
     def _build(self, output: Rendered, place: Path, log: Path) -> Mapping[str, object]:
         named = {"name": output.name, "version": output.version, "build": output.build}
@@ -222,7 +223,8 @@ class _Work:
                 file_format=order.file_format,
             )
 
-    def _test(self, output: Rendered, place: Path, package: Path, log: Path) -> None:
+    def _test(self, output: Rendered, place: Path, package: Path, log: Path) -> int:
+        """How many tests the package has; all passed."""
         job = {"do": "test", "package": str(package), "channels": self._channels}
         with _stage(output, "test", self._hint(output), log):
             results = self._rattler.run(
@@ -238,6 +240,8 @@ class _Work:
                     faults=[line for line in lines if line.strip()][-_TAIL:],
                     hint=f"the package is in {package}; {self._hint(output)}",
                 )
+
+        return len(results)
 
     def _hint(self, output: Rendered) -> str:
         words = " ".join((*self._order.again, "--debug-shell", output.stem))
@@ -285,7 +289,8 @@ def _variants(order: Order, rattler: Rattler) -> Variants:
     if files:
         job = {"do": "variants", "files": files, "platform": order.subdir}
         found = Variants.of(rattler.ask(job, "variants"))
-    return chosen(found, "python", order.pythons)
+    found = chosen(found, "python", order.pythons)
+    return chosen(found, cuda_key(found), order.accelerators)
 
 
 def _question(order: Order, variants: Variants) -> Mapping[str, object]:
@@ -303,7 +308,7 @@ def _refuse_unhashed(order: Order, outputs: Sequence[Rendered], variants: Varian
     faults = [
         f"{output.name}: {problem}"
         for output in outputs
-        for problem in unhashed(scripts_of(output.recipe, texts), variants.values, output.hashed)
+        for problem in unhashed(scripts_of(output.recipe, texts), variants.values, output.variant)
     ]
     if faults:
         raise UsageError(
@@ -332,6 +337,21 @@ def _waves(outputs: Sequence[Rendered]) -> Iterator[tuple[Rendered, ...]]:
             )
         yield wave
         left = [output for output in left if output not in wave]
+
+
+def _side_by_side(
+    jobs: Sequence[Callable[[], Made]], count: int, rattler: Rattler
+) -> tuple[Made, ...]:
+    """The results of all jobs; on Ctrl-C their processes are ended first, else nobody could wait for them."""
+    with ThreadPoolExecutor(count) as pool:
+        futures = [pool.submit(job) for job in jobs]
+        try:
+            return tuple(future.result() for future in futures)
+        except BaseException:
+            rattler.processes.stop()
+            for future in futures:
+                future.cancel()
+            raise
 
 
 def _lacking(output: Rendered, outputs: Sequence[Rendered], done: Mapping[str, Made]) -> str:

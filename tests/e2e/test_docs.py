@@ -147,6 +147,9 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
     (guided / "CMakeLists.txt").write_text(CMAKE, encoding="utf-8")
     (guided / "check.py").write_text("import mylib\nassert mylib.answer == 42\n", encoding="utf-8")
     shutil.copytree(ROOT / "recipes" / "sample", work.folder / "recipes" / "sample")
+    (foreign,) = blocks("docs/guide/conda.md", "yaml")
+    (work.folder / "hello").mkdir()
+    (work.folder / "hello" / "recipe.yaml").write_text(foreign, encoding="utf-8")
     for line in ("pip install ./docs/example-plugin", LINES["README.md"][0]):
         done = work.type(here(line))
         assert done.returncode == 0, done.stderr

@@ -50,6 +50,14 @@ def test_silence_means_this_machine_and_the_recipe() -> None:
         pytest.param(["--cuda-arch", "80-real,90"], {"architectures": ("80-real", "90")}, id="architectures"),
         pytest.param(["--plat", "manylinux_2_28"], {"baseline": "manylinux_2_28"}, id="baseline"),
         pytest.param(["--channel", "nightly"], {"channel": "nightly"}, id="channel"),
+        pytest.param(
+            ["--channel", "./c", "--channel", "test", "--channel", "conda-forge"],
+            {"channel": "test", "channels": ("./c", "conda-forge")}, id="channels",
+        ),
+        pytest.param(
+            ["--variants", "v.yaml", "--engine", "conda-build", "--debug-shell", "w-1-0"],
+            {"variant_files": (Path("v.yaml"),), "engine": "conda-build", "debug_shell": "w-1-0"}, id="foreign",
+        ),
         pytest.param(["--build-number", "0"], {"build_number": 0}, id="build number"),
         pytest.param(["-o", "out", "--store", "/s"], {"output": Path("out"), "store": Path("/s")}, id="places"),
         pytest.param(["-j", "3"], {"jobs": 3}, id="jobs"),

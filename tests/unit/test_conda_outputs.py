@@ -13,7 +13,7 @@ def row(name: str, build: str = "0", noarch: str = "", **variant: str) -> dict[s
     """What the worker tells of one output."""
     requirements = variant.pop("needs", "").split()
     return {
-        "name": name, "version": "1", "build": build, "noarch": noarch, "variant": variant, "hashed": variant,
+        "name": name, "version": "1", "build": build, "noarch": noarch, "variant": variant,
         "recipe": {"requirements": {"host": requirements}},
     }  # fmt: skip
 

@@ -1,0 +1,251 @@
+"""A project's own recipe becomes packages: built, judged, tested, delivered, and the same every time."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from builder.channel.verify import verify
+from tests import offline_channel
+from tests.e2e.conftest import HOST, Builder
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.skipif(sys.platform != "linux", reason="the recipes call gcc for ELF"),
+]
+
+OTHER = next((version for version in offline_channel.interpreters() if version != HOST), "")
+
+LIBRARY = """
+#include "widget.h"
+static const char where[] = WIDGET_PREFIX "/share/widget";
+int widget_answer(void) { return 42; }
+const char *widget_share(void) { return where; }
+"""
+MODULE = """
+#include <Python.h>
+#include <widget.h>
+static PyObject *answer(PyObject *self, PyObject *a) { return PyLong_FromLong(widget_answer()); }
+static PyObject *share(PyObject *self, PyObject *a) { return PyUnicode_FromString(widget_share()); }
+static PyMethodDef methods[] = {{"answer", answer, METH_NOARGS, 0}, {"share", share, METH_NOARGS, 0}, {0}};
+static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "widget", "", -1, methods};
+PyMODINIT_FUNC PyInit_widget(void) { return PyModule_Create(&module); }
+"""
+RECIPE = """
+recipe:
+  name: widget
+  version: "1.2.0"
+source:
+  path: src
+outputs:
+  - package:
+      name: libwidget
+    build:
+      script:
+        - mkdir -p $PREFIX/lib/pkgconfig $PREFIX/include
+        - name="-Wl,-soname,libwidget.so.1 -o $PREFIX/lib/libwidget.so.1"
+        - gcc -O2 -shared -fPIC -DWIDGET_PREFIX="\\"$PREFIX\\"" $name widget.c
+        - ln -s libwidget.so.1 $PREFIX/lib/libwidget.so
+        - cp widget.h $PREFIX/include/
+        - echo "prefix=$PREFIX" > $PREFIX/lib/pkgconfig/widget.pc
+    requirements:
+      run_exports:
+        - ${{ pin_subpackage("libwidget", upper_bound="x.x") }}
+    tests:
+      - package_contents:
+          lib: [widget]
+  - package:
+      name: widget
+    build:
+      script:
+        - site=$($PYTHON -c "import sysconfig; print(sysconfig.get_path('platlib'))")
+        - suffix=$($PYTHON -c "import sysconfig; print(sysconfig.get_config_var('EXT_SUFFIX'))")
+        - include=$($PYTHON -c "import sysconfig; print(sysconfig.get_path('include'))")
+        - mkdir -p $site
+        - library="-L$PREFIX/lib -lwidget -Wl,-rpath,$PREFIX/lib"
+        - gcc -O2 -shared -fPIC -I$include -I$PREFIX/include -o $site/widget$suffix pywidget.c $library
+    requirements:
+      host: [python, libwidget]
+      run: [python]
+    tests:
+      - script:
+          - python -c "import widget; assert widget.answer() == 42"
+about:
+  license: MIT
+  summary: An answer
+"""
+
+
+@pytest.fixture(scope="module")
+def channel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A channel with the interpreters at hand."""
+    folder = tmp_path_factory.mktemp("offline") / "channel"
+    return offline_channel.make_channel(folder, [HOST, *filter(None, [OTHER])])
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A C library and an extension that uses it."""
+    source = tmp_path / "widget" / "src"
+    source.mkdir(parents=True)
+    (source / "widget.c").write_text(LIBRARY)
+    (source / "widget.h").write_text("int widget_answer(void);\nconst char *widget_share(void);\n")
+    (source / "pywidget.c").write_text(MODULE)
+    (source.parent / "recipe.yaml").write_text(RECIPE)
+    return source.parent
+
+
+@pytest.mark.skipif(not OTHER, reason="one interpreter of a kind that can be copied is here")
+def test_two_outputs_for_two_pythons_from_one_recipe(
+    project: Path, channel: Path, fresh: Builder
+) -> None:
+    words = (str(project), "--type", "conda", "--channel", str(channel))
+
+    ran = fresh.build(*words, "--python", f"{HOST},{OTHER}", "--json")
+
+    assert ran.code == 0, ran.err
+    rows = {(row["name"], row["variant"].get("python")): row for row in ran.document["artifacts"]}
+    assert sorted(rows, key=str) == sorted(
+        [("libwidget", None), ("widget", f"{HOST}.*"), ("widget", f"{OTHER}.*")], key=str
+    )
+    assert [row["tests"] for (name, _), row in rows.items() if name == "widget"] == [1, 1]
+    assert verify(fresh.output) == (3, ())
+
+    first = {row["name"]: row["sha256"] for row in rows.values() if f"{OTHER}.*" not in str(row)}
+    again = fresh.build(*words, "--python", HOST, "--no-check", "--json")
+    assert {row["name"]: row["sha256"] for row in again.document["artifacts"]} == first
+
+
+def shell(name: str, *lines: str, more: str = "") -> str:
+    """An output that a shell script makes."""
+    script = "".join(f"        - {line}\n" for line in ("mkdir -p $PREFIX/lib", *lines))
+    return f"  - package:\n      name: {name}\n    build:\n      script:\n{script}{more}"
+
+
+BROKEN = "recipe:\n  name: many\n  version: '1'\noutputs:\n" + "".join([
+    shell("good", "echo 1 > $PREFIX/lib/good"),
+    shell("untrue", "echo 1 > $PREFIX/lib/untrue",
+          more="    tests:\n      - script:\n          - echo the sky is green\n          - exit 3\n"),
+    shell("needy", "echo 1 > $PREFIX/lib/needy", more="    requirements:\n      host: [untrue]\n"),
+    shell("wrong", "echo no such luck", "exit 4"),
+    shell("killed", "kill -9 $PPID"),
+    shell("stray", "echo 'int stray(void) { return 1; }' > s.c",
+          "echo 'int stray(void); int f(void) { return stray(); }' > f.c",
+          "gcc -shared -fPIC -Wl,-soname,libstray.so.7 -o libstray.so s.c",
+          "gcc -shared -fPIC -o $PREFIX/lib/libf.so f.c -L. -lstray"),
+    shell("split", "printf '\\177ELFold_placehold_pla' > $PREFIX/lib/split.so"),
+])  # fmt: skip
+
+
+def test_what_fails_is_told_with_its_last_lines_and_the_others_are_made(
+    tmp_path: Path, fresh: Builder
+) -> None:
+    (tmp_path / "many").mkdir()
+    (tmp_path / "many" / "recipe.yaml").write_text(BROKEN)
+
+    ran = fresh.build("./many", "--type", "conda", "--json")
+
+    assert ran.code == 1
+    assert [row["name"] for row in ran.document["artifacts"]] == ["good"]
+    failures = {row["target"].partition("-")[0]: row for row in ran.document["failures"]}
+    assert {name: row["stage"] for name, row in failures.items()} == {
+        "untrue": "test", "needy": "build", "wrong": "build", "killed": "build", "stray": "package", "split": "package",
+    }  # fmt: skip
+    assert "the sky is green" in failures["untrue"]["error"]
+    assert "which failed" in failures["needy"]["error"]
+    assert "no such luck" in failures["wrong"]["error"]
+    assert "SIGKILL" in failures["killed"]["error"]
+    assert "needs libstray.so.7, which neither" in failures["stray"]["error"]
+    assert "holds the build prefix in pieces" in failures["split"]["error"]
+
+    command = failures["wrong"]["hint"].split("`")[1].split()
+    assert command[:4] == ["builder", "build", "./many", "--type"]
+    entered = fresh.build(*command[2:])
+    assert entered.code == 0, entered.err
+    asked = entered.out.replace("--rcfile build_env.sh -i", "-c '. build_env.sh; echo $PKG_NAME'")
+    inside = subprocess.run(["bash", "-c", asked], capture_output=True, text=True, check=True)
+    assert inside.stdout == "wrong\n"
+
+
+VARIANTS = """
+recipe: {name: acc, version: '1'}
+outputs:
+  - package:
+      name: acc
+    build:
+      script:
+        - echo $cuda > $PREFIX/acc
+      USE
+    requirements:
+      host: [python, numpy]
+"""
+CONFIG = """
+python: [3.10.* *_cpython, 3.11.* *_cpython, 3.12.* *_cpython]
+numpy: ["1.26", "2.0", "2.1"]
+cuda:
+  - cpu
+  - "12.8"  # [linux]
+  - "11.0"  # [win]
+zip_keys:
+  - [python, numpy]
+"""
+
+
+def test_zipped_keys_and_selectors_make_the_matrix(tmp_path: Path, fresh: Builder) -> None:
+    folder = tmp_path / "acc"
+    folder.mkdir()
+    (folder / "recipe.yaml").write_text(VARIANTS.replace("USE", "variant: {use_keys: [cuda]}"))
+    (folder / "conda_build_config.yaml").write_text(CONFIG)
+
+    ran = fresh.build("./acc", "--type", "conda", "--python", "3.11,3.12", "--dry-run", "--json")
+
+    assert ran.code == 0, ran.err
+    assert sorted(row["note"] for row in ran.document["stages"]) == [
+        f"cuda {cuda}, numpy {numpy}, python {python}.* *_cpython, target_platform linux-64"
+        for cuda in ("12.8", "cpu")
+        for numpy, python in (("2.0", "3.11"), ("2.1", "3.12"))
+    ]
+    assert len({row["targets"][0] for row in ran.document["stages"]}) == 4
+
+
+def test_a_key_that_only_a_script_reads_is_an_error(tmp_path: Path, fresh: Builder) -> None:
+    folder = tmp_path / "acc"
+    folder.mkdir()
+    (folder / "recipe.yaml").write_text(VARIANTS.replace("USE", ""))
+    (folder / "conda_build_config.yaml").write_text(CONFIG)
+
+    ran = fresh.build("./acc", "--type", "conda", "--dry-run")
+
+    assert ran.code == 2
+    assert "acc: build.script, line 1: reads `cuda`" in ran.err
+    assert "use_keys: [cuda]" in ran.err
+
+
+def test_an_old_recipe_needs_the_other_engine(tmp_path: Path, fresh: Builder) -> None:
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "meta.yaml").write_text("{% set name = 'old' %}\n")
+
+    ran = fresh.build("./old", "--type", "conda")
+
+    assert ran.code == 2
+    assert "is read by conda-build alone" in ran.err
+    assert "--engine conda-build" in ran.err
+
+
+def test_what_rattler_build_refuses_is_told_in_its_words(tmp_path: Path, fresh: Builder) -> None:
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "recipe.yaml").write_text(
+        dedent("""
+            package: {name: bad, version: '1'}
+            build: {scrip: [true]}
+        """)
+    )
+
+    ran = fresh.build("./bad", "--type", "conda")
+
+    assert ran.code == 2
+    assert "unknown field 'scrip'" in ran.err
