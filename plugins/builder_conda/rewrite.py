@@ -202,15 +202,17 @@ def _package(documents: Mapping[str, Any], info: tuple[CondaFile, ...]) -> Conda
         index["subdir"],
         build_number=index.get("build_number", 0),
         noarch=index.get("noarch") or "",
-        depends=tuple(index.get("depends", ())),
-        constrains=tuple(index.get("constrains", ())),
+        depends=tuple(
+            sorted(index.get("depends", ()))
+        ),  # rattler-build's order is that of a hash table
+        constrains=tuple(sorted(index.get("constrains", ()))),
         license=index.get("license") or "",
         license_family=index.get("license_family") or "",
         track_features=features if isinstance(features, str) else " ".join(features),
         about={
             key: documents["about.json"][key] for key in _ABOUT if documents["about.json"].get(key)
         },
-        run_exports=documents["run_exports.json"],
+        run_exports={key: sorted(row) for key, row in documents["run_exports.json"].items()},
         entry_points=tuple(documents["link.json"].get("noarch", {}).get("entry_points", ())),
         info=info,
     )
