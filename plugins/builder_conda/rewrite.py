@@ -7,7 +7,6 @@ the order, and what the metadata says of channels. What our writer cannot say is
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from mmap import ACCESS_READ, mmap
@@ -19,6 +18,7 @@ from builder.archive.conda_package import CondaFile, CondaPackage
 from builder.archive.conda_write import Format, Profile, write_conda
 from builder.archive.tar_source import Content
 from builder.errors import BuilderError
+from builder_conda.prefix import leaks
 
 __all__ = ["Unpacked", "prefix_of", "unpack_package", "write_again"]
 
@@ -36,7 +36,7 @@ _INDEX: Final = frozenset({
 })  # fmt: skip
 _ABOUT: Final = ("description", "dev_url", "doc_url", "home", "keywords", "license", "license_family",
                  "license_file", "source_url", "summary", "tags")  # fmt: skip
-_SPLIT: Final = re.compile(rb"(?:_?placehold(?!er)|hold_plac)[a-z_]*")
+_PADDED: Final = "placehold_" * 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,10 +186,13 @@ def _refuse_pieces(path: Path, binaries: Mapping[str, Path]) -> None:
 
 
 def _pieces(name: str, place: Path) -> Iterator[str]:
+    """Pieces of any padded prefix; what was whole is gone."""
     with place.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as view:
-        found = [match.start() for match in _SPLIT.finditer(view)]
-    if found:
-        yield f"{name}: {len(found)} pieces, the first at byte {found[0]}"
+        window = memoryview(view)
+        try:
+            yield from (f"{name}: {leak}" for leak in leaks(window, _PADDED))
+        finally:
+            window.release()
 
 
 def _package(documents: Mapping[str, Any], info: tuple[CondaFile, ...]) -> CondaPackage:

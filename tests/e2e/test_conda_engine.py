@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from builder.archive.conda_package import CondaPackage
+from builder.archive.conda_write import write_conda
 from builder.channel import channel as channels
 from builder.channel.judge import judge, standard
 from builder.channel.question import Question
@@ -20,7 +21,7 @@ from builder.channel.solve import Client
 from builder.channel.verify import verify
 from builder.cli.surroundings import this_machine
 from builder.process import Processes
-from tests import offline_channel
+from tests.e2e.conda_channel import LEAN, interpreters, make_channel, reason
 from tests.e2e.conftest import HOST, Builder, Ran
 
 pytestmark = [
@@ -28,7 +29,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="the recipes call gcc for ELF"),
 ]
 
-OTHER = next((version for version in offline_channel.interpreters() if version != HOST), "")
+OTHER = next((version for version in interpreters() if version != HOST), "")
 
 LIBRARY = """
 #include "widget.h"
@@ -93,8 +94,8 @@ about:
 @pytest.fixture(scope="module")
 def channel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A channel with the interpreters at hand."""
-    folder = tmp_path_factory.mktemp("offline") / "channel"
-    return offline_channel.make_channel(folder, [HOST, *filter(None, [OTHER])])
+    folder = tmp_path_factory.mktemp("offline")
+    return make_channel(folder / "channel", folder, [HOST, *filter(None, [OTHER])], LEAN)
 
 
 @pytest.fixture
@@ -135,7 +136,7 @@ def create(fresh: Builder, channel: Path, *specs: str, prefix: Path) -> list[dic
     return rows
 
 
-@pytest.mark.skipif(not OTHER, reason="one interpreter of a kind that can be copied is here")
+@pytest.mark.skipif(bool(reason()) or not OTHER, reason=reason() or "there is one interpreter only")
 def test_two_outputs_for_two_pythons_from_one_recipe(
     project: Path, channel: Path, fresh: Builder, tmp_path: Path
 ) -> None:
@@ -303,14 +304,16 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two packages for CPU and CUDA: `right` is made as it should be, `wrong` gives GPUs the CPU build, as once."""
     folder = tmp_path_factory.mktemp("pairs") / "channel"
     channels.create(folder, ("linux-64",))
+    made = []
     for name, number in (("right", 1), ("wrong", 0)):
-        offline_channel.put(
-            folder, CondaPackage(name, "1.0", f"cpu_{1 - number}", "linux-64", 1 - number)
-        )
+        cpu = CondaPackage(name, "1.0", f"cpu_{1 - number}", "linux-64", 1 - number)
         cuda = CondaPackage(
             name, "1.0", f"cuda128_{number}", "linux-64", number, depends=("__cuda >=12",)
         )
-        offline_channel.put(folder, cuda)
+        made += [
+            write_conda(folder.parent, row, (), epoch=0, profile="fast") for row in (cpu, cuda)
+        ]
+    channels.add(folder, made)
     return folder
 
 
