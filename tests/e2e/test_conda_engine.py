@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -29,6 +32,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="the recipes call gcc for ELF"),
 ]
 
+REAL = find_spec("conda_build") is not None or shutil.which("conda-build") is not None
 OTHER = next((version for version in interpreters() if version != HOST), "")
 
 LIBRARY = """
@@ -363,3 +367,75 @@ def test_the_judge_catches_the_package_that_gives_gpus_the_cpu_build(
         f"{asked}: expected a build `*cuda*`, got `wrong 1.0 cpu_1`: {reason}",
         "",
     ]
+
+
+CONDA_BUILD = f"""#!{sys.executable}
+import sys
+from pathlib import Path
+from builder.archive.conda_package import CondaPackage
+from builder.archive.conda_write import write_conda
+
+output = Path(sys.argv[sys.argv.index("--output-folder") + 1])
+print("asked", *sys.argv[1:2])
+if "--no-test" not in sys.argv:
+    sys.exit("the tests of the recipe fail")
+write_conda(output / "noarch", CondaPackage("old", "1", "0", "noarch", noarch="generic"), (), epoch=5)
+"""
+
+
+@pytest.fixture
+def other(tmp_path: Path, fresh: Builder) -> Builder:
+    """A machine with a program `conda-build`, and a recipe that only it reads."""
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "meta.yaml").write_text("{% set name = 'old' %}\n")
+    program = tmp_path / "bin" / "conda-build"
+    program.parent.mkdir()
+    program.write_text(CONDA_BUILD)
+    program.chmod(0o755)
+    return replace(fresh, variables={"PATH": f"{program.parent}:{os.environ['PATH']}"})
+
+
+@pytest.mark.skipif(REAL, reason="the real conda-build comes first")
+def test_packages_of_the_other_engine_are_delivered_in_our_bytes(other: Builder) -> None:
+    ran = other.build("./old", "--type", "conda", "--engine", "conda-build", "--no-check", "--json")
+
+    assert ran.code == 0, ran.err
+    assert [row["name"] for row in ran.document["artifacts"]] == ["old"]
+    assert verify(other.output) == (1, ())
+    assert Shelf.load(other.output / "noarch").entries["old-1-0.conda"]["timestamp"] == 315532800000
+
+
+@pytest.mark.skipif(REAL, reason="the real conda-build comes first")
+def test_what_the_other_engine_says_last_is_told(other: Builder) -> None:
+    ran = other.build("./old", "--type", "conda", "--engine", "conda-build", "--json")
+
+    assert ran.code == 1
+    assert "the tests of the recipe fail" in ran.document["failures"][0]["error"]
+
+
+@pytest.mark.skipif(REAL, reason="conda-build is here")
+def test_without_the_other_engine_the_error_says_how_to_get_it(
+    project: Path, fresh: Builder
+) -> None:
+    ran = fresh.build(str(project), "--type", "conda", "--engine", "conda-build")
+
+    assert ran.code == 1
+    assert "there is no conda-build on this machine" in ran.err
+    assert "conda install conda-build" in ran.err
+
+
+@pytest.mark.skipif(
+    not REAL, reason="there is no conda-build here: both engines cannot be compared"
+)
+def test_one_recipe_gives_the_same_packages_through_both_engines(
+    project: Path, channel: Path, fresh: Builder, tmp_path: Path
+) -> None:
+    words = (str(project), "--type", "conda", "--channel", str(channel), "--python", HOST, "--json")
+    both = [
+        replace(fresh, output=tmp_path / engine).build(*words, "--engine", engine)
+        for engine in ("rattler", "conda-build")
+    ]
+
+    assert [ran.code for ran in both] == [0, 0], both[1].err
+    names = [sorted(row["name"] for row in ran.document["artifacts"]) for ran in both]
+    assert names[0] == sorted(set(names[1]))
