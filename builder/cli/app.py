@@ -19,7 +19,7 @@ __all__ = ["run"]
 # The module of each verb is imported only when the verb is called: `builder --help` stays quick.
 _VERBS = {
     "build": ("builder.cli.build", "Compile once, package, check and deliver."),
-    "channel": ("builder.cli.channel", "Make, fill, index and prove a conda channel."),
+    "channel": ("builder.cli.channel", "Make, fill, index, prove and try a conda channel."),
     "check": ("builder.cli.check", "Run the check suite on a package, a folder or an environment."),
     "convert": ("builder.cli.convert", "Turn wheels into conda packages."),
     "doctor": ("builder.cli.doctor", "Say what this machine can build and what is missing."),

@@ -13,6 +13,7 @@ import click
 from builder.cli import surroundings
 from builder.cli.common import print_json, shared_options
 from builder.cli.display import display_for
+from builder.cli.solve import command as _solve
 
 if TYPE_CHECKING:
     from builder.events import Events
@@ -25,7 +26,7 @@ _FOLDER = click.argument("folder", type=click.Path(path_type=Path, file_okay=Fal
 
 @click.group("channel", context_settings=_NAMES)
 def command() -> None:
-    """Make, fill, index and prove a conda channel: a folder that any client installs from."""
+    """Make, fill, index, prove and try a conda channel: a folder that any client installs from."""
 
 
 @command.command("create", context_settings=_NAMES)
@@ -134,6 +135,9 @@ def _verify(
         _print(verdict.problems)
         click.echo(f"{verdict.packages} packages, {len(verdict.problems)} problems")
     return 1 if verdict.problems else 0
+
+
+command.add_command(_solve)
 
 
 def _print(lines: Iterator[str] | tuple[str, ...]) -> int:

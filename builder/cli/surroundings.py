@@ -11,7 +11,15 @@ from pathlib import Path
 
 from builder.config.machine import Machine, PackageIndex
 
-__all__ = ["environment", "read_index", "recipe_roots", "this_machine", "this_platform", "today"]
+__all__ = [
+    "environment",
+    "read_index",
+    "recipe_roots",
+    "this_machine",
+    "this_platform",
+    "this_subdir",
+    "today",
+]
 
 # Certificates and proxies: all that a process which talks to the network may get of the caller's environment.
 _NETWORK = (
@@ -64,6 +72,13 @@ def this_platform() -> tuple[str, str]:
     """Operating system and architecture of this machine, as targets spell them."""
     system, arch = platform.system(), platform.machine()
     return _OS.get(system, system.lower()), _ARCH.get(arch, arch)
+
+
+def this_subdir() -> str:
+    """What conda calls this machine's platform."""
+    system, arch = this_platform()
+    word = {"macos": "osx", "windows": "win"}.get(system, system)
+    return f"{word}-{ {'x86_64': '64', 'i686': '32'}.get(arch, arch) }"
 
 
 def recipe_roots(folder: Path) -> tuple[Path, ...]:

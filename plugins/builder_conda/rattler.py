@@ -11,14 +11,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
+from builder.channel.solve import INSTALL, channel_url
 from builder.config.machine import Machine
 from builder.errors import BuilderError, UsageError
 from builder.process import Command, ProcessError, Processes
 from builder.relink.patchelf import patchelf_program
 
-__all__ = ["INSTALL", "Rattler", "channel_url"]
+__all__ = ["Rattler", "channel_urls"]
 
-INSTALL: Final = "pip install 'manybuild[conda]'"
 _WORKER: Final = Path(__file__).with_name("rattler_worker.py")
 _LIMIT: Final = 4 * 60 * 60.0
 _SHORT: Final = 120.0
@@ -94,24 +94,6 @@ class Rattler:
             "RATTLER_CACHE_DIR": str(self.cache),
             "LC_ALL": "C.UTF-8",
         }
-
-
-def channel_url(text: str) -> str:
-    """A channel as clients take it: a URL and a plain name as they are, a folder as a `file://` URL.
-
-    Raises `UsageError` for a path where no channel is.
-    """
-    if "://" in text:
-        return text
-    folder = Path(text)
-    if (folder / "noarch").is_dir() or folder.is_dir():
-        return folder.absolute().as_uri()
-    if ("/" in text.strip("/") and not text.startswith((".", "/"))) or not {"/", "\\"} & set(text):
-        return text
-    raise UsageError(
-        f"there is no channel in `{text}`",
-        hint="give a folder with packages, a URL, or the name of a channel on anaconda.org",
-    )
 
 
 def channel_urls(texts: Sequence[str]) -> tuple[str, ...]:

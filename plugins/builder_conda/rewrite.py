@@ -7,7 +7,6 @@ the order, and what the metadata says of channels. What our writer cannot say is
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from mmap import ACCESS_READ, mmap
@@ -19,6 +18,7 @@ from builder.archive.conda_package import CondaFile, CondaPackage
 from builder.archive.conda_write import Format, Profile, write_conda
 from builder.archive.tar_source import Content
 from builder.errors import BuilderError
+from builder_conda.prefix import leaks
 
 __all__ = ["Unpacked", "prefix_of", "unpack_package", "write_again"]
 
@@ -36,7 +36,7 @@ _INDEX: Final = frozenset({
 })  # fmt: skip
 _ABOUT: Final = ("description", "dev_url", "doc_url", "home", "keywords", "license", "license_family",
                  "license_file", "source_url", "summary", "tags")  # fmt: skip
-_SPLIT: Final = re.compile(rb"(?:_?placehold(?!er)|hold_plac)[a-z_]*")
+_PADDED: Final = "placehold_" * 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,10 +186,13 @@ def _refuse_pieces(path: Path, binaries: Mapping[str, Path]) -> None:
 
 
 def _pieces(name: str, place: Path) -> Iterator[str]:
+    """Pieces of any padded prefix; what was whole is gone."""
     with place.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as view:
-        found = [match.start() for match in _SPLIT.finditer(view)]
-    if found:
-        yield f"{name}: {len(found)} pieces, the first at byte {found[0]}"
+        window = memoryview(view)
+        try:
+            yield from (f"{name}: {leak}" for leak in leaks(window, _PADDED))
+        finally:
+            window.release()
 
 
 def _package(documents: Mapping[str, Any], info: tuple[CondaFile, ...]) -> CondaPackage:
@@ -202,15 +205,17 @@ def _package(documents: Mapping[str, Any], info: tuple[CondaFile, ...]) -> Conda
         index["subdir"],
         build_number=index.get("build_number", 0),
         noarch=index.get("noarch") or "",
-        depends=tuple(index.get("depends", ())),
-        constrains=tuple(index.get("constrains", ())),
+        depends=tuple(
+            sorted(index.get("depends", ()))
+        ),  # rattler-build's order is that of a hash table
+        constrains=tuple(sorted(index.get("constrains", ()))),
         license=index.get("license") or "",
         license_family=index.get("license_family") or "",
         track_features=features if isinstance(features, str) else " ".join(features),
         about={
             key: documents["about.json"][key] for key in _ABOUT if documents["about.json"].get(key)
         },
-        run_exports=documents["run_exports.json"],
+        run_exports={key: sorted(row) for key, row in documents["run_exports.json"].items()},
         entry_points=tuple(documents["link.json"].get("noarch", {}).get("entry_points", ())),
         info=info,
     )

@@ -1,4 +1,4 @@
-"""An offline conda channel from the interpreter that runs the tests, and an independent client (py-rattler) for it."""
+"""An offline conda channel from interpreters at hand, and an independent client (py-rattler) for it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from builder.archive.conda_package import CondaFile, CondaPackage
 from builder.archive.conda_write import write_conda
 from builder.channel.channel import add, create
 
-__all__ = ["ABI", "VERSION", "Client", "judged", "make_channel", "reason"]
+__all__ = ["ABI", "LEAN", "VERSION", "Client", "interpreters", "judged", "make_channel", "reason"]
 
 VERSION = f"{sys.version_info[0]}.{sys.version_info[1]}"
 ABI = f"cp{sys.version_info[0]}{sys.version_info[1]}{sys.abiflags}"
@@ -26,6 +26,11 @@ _LEFT_OUT = {
     "__pycache__", "config-", "ensurepip", "idlelib", "lib2to3", "pydoc_data", "site-packages",
     "test", "tests", "tkinter", "turtledemo",
 }  # fmt: skip
+LEAN = frozenset({
+    "asyncio", "concurrent", "curses", "dbm", "email", "html", "http", "logging", "msilib", "multiprocessing",
+    "sqlite3", "tomllib", "unittest", "urllib", "wsgiref", "xml", "xmlrpc", "zoneinfo",
+})  # fmt: skip
+"""What no small package imports: every file is linked into every environment."""
 _CLIENT = """
 import asyncio, json, os, sys
 from rattler import Channel, VirtualPackage, install, solve
@@ -60,48 +65,76 @@ def reason() -> str:
     return ""
 
 
-def make_channel(folder: Path, work: Path) -> Path:
-    """A channel with `python` and `python_abi` of the interpreter that runs this."""
-    exact = ".".join(map(str, sys.version_info[:3]))
-    abi = f"python_abi {VERSION}.* *_{ABI}"
-    python = CondaPackage(
-        "python", exact, "0", "linux-64", constrains=(abi,),
-        run_exports={"noarch": ("python",), "weak": (abi,)},
-    )  # fmt: skip
-    python_abi = CondaPackage(
-        "python_abi", VERSION, f"0_{ABI}", "noarch", noarch="generic",
-        constrains=(f"python {VERSION}.*",),
-    )  # fmt: skip
-    create(folder)
-    made = [
-        write_conda(work, python, _files(work), epoch=0, profile="fast"),
-        write_conda(work, python_abi, [], epoch=0),
-    ]
-    add(folder, made)
+def interpreters() -> dict[str, Path]:
+    """The prefix of every CPython at hand that a channel can be made of, by version; first that which runs this."""
+    found = {VERSION: _BASE}
+    for prefix in sorted(Path.home().glob(".pyenv/versions/3.*")):
+        found.setdefault(".".join(prefix.name.split(".")[:2]), prefix)
+    return {
+        name: prefix
+        for name, prefix in found.items()
+        if (prefix / f"include/python{name}").is_dir()
+    }
+
+
+def make_channel(
+    folder: Path,
+    work: Path,
+    versions: Sequence[str] = (VERSION,),
+    without: frozenset[str] = frozenset(),
+) -> Path:
+    """A channel with `python` and `python_abi` of the interpreter that runs this, or of these versions."""
+    create(folder, ("linux-64",))
+    prefixes = interpreters() | {VERSION: _BASE}
+    for version in versions:
+        add(folder, _packages(version, prefixes[version], work, without))
     return folder
 
 
-def _files(work: Path) -> Iterator[CondaFile]:
-    library = _BASE / "lib" / f"python{VERSION}"
-    for folder, folders, names in os.walk(library):
-        folders[:] = [name for name in folders if not name.startswith(tuple(_LEFT_OUT))]
-        for name in names:
-            path = Path(folder) / name
-            yield _file(path, path.relative_to(_BASE).as_posix())
-    program = _relinked(Path(sys._base_executable).resolve(), work)  # type: ignore[attr-defined]  # there is no public name
-    yield CondaFile(f"bin/python{VERSION}", program, executable=True)
-    yield CondaFile("bin/python", link=f"python{VERSION}")
-    yield CondaFile("bin/python3", link=f"python{VERSION}")
-    for path in sorted((_BASE / "lib").glob(f"libpython{VERSION}*.so.*")):
+def _packages(version: str, prefix: Path, work: Path, without: frozenset[str]) -> list[Path]:
+    tag = ABI if version == VERSION else f"cp{version.replace('.', '')}"
+    abi = f"python_abi {version}.* *_{tag}"
+    python = CondaPackage(
+        "python", _exact(version, prefix), "0", "linux-64", constrains=(abi,),
+        run_exports={"noarch": ("python",), "weak": (abi,)},
+    )  # fmt: skip
+    python_abi = CondaPackage(
+        "python_abi", version, f"0_{tag}", "noarch", noarch="generic",
+        constrains=(f"python {version}.*",),
+    )  # fmt: skip
+    files = _files(version, prefix, work, (*_LEFT_OUT, *without))
+    return [
+        write_conda(work, python, files, epoch=0, profile="fast"),
+        write_conda(work, python_abi, [], epoch=0),
+    ]
+
+
+def _exact(version: str, prefix: Path) -> str:
+    lines = (prefix / f"include/python{version}/patchlevel.h").read_text().splitlines()
+    micro = next(line.split()[2] for line in lines if "define PY_MICRO_VERSION" in line)
+    return f"{version}.{micro}"
+
+
+def _files(version: str, prefix: Path, work: Path, without: tuple[str, ...]) -> Iterator[CondaFile]:
+    for top in (f"lib/python{version}", f"include/python{version}"):
+        for folder, folders, names in os.walk(prefix / top):
+            folders[:] = [name for name in folders if not name.startswith(without)]
+            for name in names:
+                path = Path(folder) / name
+                yield _file(path, path.relative_to(prefix).as_posix(), str(prefix))
+    program = _relinked((prefix / "bin" / f"python{version}").resolve(), work)
+    yield CondaFile(f"bin/python{version}", program, executable=True)
+    yield CondaFile("bin/python", link=f"python{version}")
+    yield CondaFile("bin/python3", link=f"python{version}")
+    for path in sorted((prefix / "lib").glob(f"libpython{version}*.so.*")):
         yield CondaFile(f"lib/{path.name}", _relinked(path, work))
 
 
-def _file(path: Path, name: str) -> CondaFile:
+def _file(path: Path, name: str, prefix: str) -> CondaFile:
     """A file as it is, or with its own prefix as one that the installer replaces."""
-    prefix = str(_BASE).encode()
     content = path.read_bytes()
-    if prefix in content and b"\0" not in content:
-        content = content.replace(prefix, PLACEHOLDER.encode())
+    if prefix.encode() in content and b"\0" not in content:
+        content = content.replace(prefix.encode(), PLACEHOLDER.encode())
         return CondaFile(name, content, placeholder=PLACEHOLDER)
     return CondaFile(name, path)
 

@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 import pytest
 
+from builder.archive.conda_package import CondaPackage
+from builder.archive.conda_write import write_conda
+from builder.channel import channel as channels
+from builder.channel.judge import judge, standard
+from builder.channel.question import Question
+from builder.channel.shelf import Shelf
+from builder.channel.solve import Client
 from builder.channel.verify import verify
-from tests import offline_channel
-from tests.e2e.conftest import HOST, Builder
+from builder.cli.surroundings import this_machine
+from builder.process import Processes
+from tests.e2e.conda_channel import LEAN, interpreters, make_channel, reason
+from tests.e2e.conftest import HOST, Builder, Ran
 
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.skipif(sys.platform != "linux", reason="the recipes call gcc for ELF"),
 ]
 
-OTHER = next((version for version in offline_channel.interpreters() if version != HOST), "")
+REAL = find_spec("conda_build") is not None or shutil.which("conda-build") is not None
+OTHER = next((version for version in interpreters() if version != HOST), "")
 
 LIBRARY = """
 #include "widget.h"
@@ -83,8 +98,8 @@ about:
 @pytest.fixture(scope="module")
 def channel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A channel with the interpreters at hand."""
-    folder = tmp_path_factory.mktemp("offline") / "channel"
-    return offline_channel.make_channel(folder, [HOST, *filter(None, [OTHER])])
+    folder = tmp_path_factory.mktemp("offline")
+    return make_channel(folder / "channel", folder, [HOST, *filter(None, [OTHER])], LEAN)
 
 
 @pytest.fixture
@@ -99,9 +114,35 @@ def project(tmp_path: Path) -> Path:
     return source.parent
 
 
-@pytest.mark.skipif(not OTHER, reason="one interpreter of a kind that can be copied is here")
+def solve(fresh: Builder, *words: str) -> Ran:
+    """`builder channel solve`."""
+    process = subprocess.run(
+        [sys.executable, "-m", "builder", "channel", "solve", *words],
+        cwd=fresh.folder, env=fresh.environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return Ran(process.returncode, process.stdout, process.stderr)
+
+
+def create(fresh: Builder, channel: Path, *specs: str, prefix: Path) -> list[dict[str, Any]]:
+    """What an independent client installs from our channel."""
+    ran = solve(
+        fresh,
+        str(fresh.output),
+        *specs,
+        "--channel",
+        str(channel),
+        "--create",
+        str(prefix),
+        "--json",
+    )
+    assert ran.code == 0, ran.err
+    rows: list[dict[str, Any]] = ran.document["chosen"]
+    return rows
+
+
+@pytest.mark.skipif(bool(reason()) or not OTHER, reason=reason() or "there is one interpreter only")
 def test_two_outputs_for_two_pythons_from_one_recipe(
-    project: Path, channel: Path, fresh: Builder
+    project: Path, channel: Path, fresh: Builder, tmp_path: Path
 ) -> None:
     words = (str(project), "--type", "conda", "--channel", str(channel))
 
@@ -114,6 +155,17 @@ def test_two_outputs_for_two_pythons_from_one_recipe(
     )
     assert [row["tests"] for (name, _), row in rows.items() if name == "widget"] == [1, 1]
     assert verify(fresh.output) == (3, ())
+
+    prefix = tmp_path / ("long" * 60)[: 230 - len(str(tmp_path))]
+    for version in (HOST, OTHER):
+        made = create(fresh, channel, "widget", f"python={version}", prefix=prefix / version)
+        assert {"libwidget", "widget", "python", "python_abi"} == {row["name"] for row in made}
+        said = subprocess.run(
+            [prefix / version / "bin" / "python", "-c", "import widget; print(widget.answer(), widget.share())"],
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        assert said.stdout == f"42 {prefix / version}/share/widget\n"
+    assert len(str(prefix)) > 200
 
     first = {row["name"]: row["sha256"] for row in rows.values() if f"{OTHER}.*" not in str(row)}
     again = fresh.build(*words, "--python", HOST, "--no-check", "--json")
@@ -249,3 +301,141 @@ def test_what_rattler_build_refuses_is_told_in_its_words(tmp_path: Path, fresh: 
 
     assert ran.code == 2
     assert "unknown field 'scrip'" in ran.err
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two packages for CPU and CUDA: `right` is made as it should be, `wrong` gives GPUs the CPU build, as once."""
+    folder = tmp_path_factory.mktemp("pairs") / "channel"
+    channels.create(folder, ("linux-64",))
+    made = []
+    for name, number in (("right", 1), ("wrong", 0)):
+        cpu = CondaPackage(name, "1.0", f"cpu_{1 - number}", "linux-64", 1 - number)
+        cuda = CondaPackage(
+            name, "1.0", f"cuda128_{number}", "linux-64", number, depends=("__cuda >=12",)
+        )
+        made += [
+            write_conda(folder.parent, row, (), epoch=0, profile="fast") for row in (cpu, cuda)
+        ]
+    channels.add(folder, made)
+    return folder
+
+
+def test_what_a_user_gets(pairs: Path, tmp_path: Path) -> None:
+    bare = Question(("right",))
+    gpu = replace(bare, cuda="12.8")
+    asked = (
+        (bare, "cpu_0"),
+        (gpu, "cuda128_1"),
+        (replace(gpu, specs=("right=*=cpu*",)), "cpu_0"),
+        (replace(gpu, cuda="11.8"), "cpu_0"),
+        (replace(gpu, installed=("right=*=cpu*",)), "cuda128_1"),
+        (replace(gpu, specs=("wrong",), installed=("right=*=cpu*",)), "cpu_0"),
+    )
+    client = Client([str(pairs)], this_machine(), Processes(), tmp_path)
+
+    answers = client.solve([question for question, _ in asked])
+
+    found = [answer.of("right") for answer in answers]
+    assert [choice and choice.build for choice in found] == [build for _, build in asked]
+
+
+def test_what_nothing_fits_is_told_by_its_cause(pairs: Path, fresh: Builder) -> None:
+    ran = solve(fresh, str(pairs), "right=*=cuda*")
+
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err.splitlines() == [
+        "error: `install right=*=cuda*` on linux-64 without a GPU: nothing fits",
+        "  __cuda >=12, for which no candidates were found",
+    ]
+
+
+def test_the_judge_catches_the_package_that_gives_gpus_the_cpu_build(
+    pairs: Path, tmp_path: Path
+) -> None:
+    client = Client([str(pairs)], this_machine(), Processes(), tmp_path)
+    entries = tuple(Shelf.load(pairs / "linux-64").entries.values())
+
+    right = judge(standard("right", entries, "linux-64", ("12.8",)), client)
+    wrong = judge(standard("wrong", entries, "linux-64", ("12.8",)), client)
+
+    assert [verdict.problem for verdict in right] == ["", "", ""]
+    asked = "`install wrong` on linux-64 with CUDA 12.8"
+    reason = "`wrong 1.0 cuda128_0` has build number 0, and `wrong 1.0 cpu_1` 1: a solver takes the highest"
+    assert [verdict.problem for verdict in wrong] == [
+        "",
+        f"{asked}: expected a build `*cuda*`, got `wrong 1.0 cpu_1`: {reason}",
+        "",
+    ]
+
+
+CONDA_BUILD = f"""#!{sys.executable}
+import sys
+from pathlib import Path
+from builder.archive.conda_package import CondaPackage
+from builder.archive.conda_write import write_conda
+
+output = Path(sys.argv[sys.argv.index("--output-folder") + 1])
+print("asked", *sys.argv[1:2])
+if "--no-test" not in sys.argv:
+    sys.exit("the tests of the recipe fail")
+write_conda(output / "noarch", CondaPackage("old", "1", "0", "noarch", noarch="generic"), (), epoch=5)
+"""
+
+
+@pytest.fixture
+def other(tmp_path: Path, fresh: Builder) -> Builder:
+    """A machine with a program `conda-build`, and a recipe that only it reads."""
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "meta.yaml").write_text("{% set name = 'old' %}\n")
+    program = tmp_path / "bin" / "conda-build"
+    program.parent.mkdir()
+    program.write_text(CONDA_BUILD)
+    program.chmod(0o755)
+    return replace(fresh, variables={"PATH": f"{program.parent}:{os.environ['PATH']}"})
+
+
+@pytest.mark.skipif(REAL, reason="the real conda-build comes first")
+def test_packages_of_the_other_engine_are_delivered_in_our_bytes(other: Builder) -> None:
+    ran = other.build("./old", "--type", "conda", "--engine", "conda-build", "--no-check", "--json")
+
+    assert ran.code == 0, ran.err
+    assert [row["name"] for row in ran.document["artifacts"]] == ["old"]
+    assert verify(other.output) == (1, ())
+    assert Shelf.load(other.output / "noarch").entries["old-1-0.conda"]["timestamp"] == 315532800000
+
+
+@pytest.mark.skipif(REAL, reason="the real conda-build comes first")
+def test_what_the_other_engine_says_last_is_told(other: Builder) -> None:
+    ran = other.build("./old", "--type", "conda", "--engine", "conda-build", "--json")
+
+    assert ran.code == 1
+    assert "the tests of the recipe fail" in ran.document["failures"][0]["error"]
+
+
+@pytest.mark.skipif(REAL, reason="conda-build is here")
+def test_without_the_other_engine_the_error_says_how_to_get_it(
+    project: Path, fresh: Builder
+) -> None:
+    ran = fresh.build(str(project), "--type", "conda", "--engine", "conda-build")
+
+    assert ran.code == 1
+    assert "there is no conda-build on this machine" in ran.err
+    assert "conda install conda-build" in ran.err
+
+
+@pytest.mark.skipif(
+    not REAL, reason="there is no conda-build here: both engines cannot be compared"
+)
+def test_one_recipe_gives_the_same_packages_through_both_engines(
+    project: Path, channel: Path, fresh: Builder, tmp_path: Path
+) -> None:
+    words = (str(project), "--type", "conda", "--channel", str(channel), "--python", HOST, "--json")
+    both = [
+        replace(fresh, output=tmp_path / engine).build(*words, "--engine", engine)
+        for engine in ("rattler", "conda-build")
+    ]
+
+    assert [ran.code for ran in both] == [0, 0], both[1].err
+    names = [sorted(row["name"] for row in ran.document["artifacts"]) for ran in both]
+    assert names[0] == sorted(set(names[1]))

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from builder_conda import conda_build
 from builder_conda.conda_build import Call, argv
-from builder_conda.rattler import channel_url
 
+from builder.channel.solve import channel_url
 from builder.cli.surroundings import this_machine
 from builder.errors import BuilderError, UsageError
 

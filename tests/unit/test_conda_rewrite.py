@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ ELF = b"\x7fELF" + bytes(60)
 
 def package(folder: Path, *files: CondaFile, epoch: int = 1, **fields: object) -> Path:
     """A package as an engine leaves it."""
-    made = CondaPackage("w", "1", "0", "linux-64", depends=("a >=1",), license="MIT", **fields)  # type: ignore[arg-type]  # as given
+    made = replace(CondaPackage("w", "1", "0", "linux-64", license="MIT"), **fields)  # type: ignore[arg-type]  # as given
     return write_conda(folder, made, files, epoch=epoch, profile="fast")
 
 
@@ -53,9 +54,9 @@ def test_the_built_prefix_gives_way_to_one_of_nobody(tmp_path: Path) -> None:
     assert not any(b"somebody" in text for text in content.values())
 
 
-def test_time_and_place_of_the_build_do_not_show(tmp_path: Path) -> None:
-    first = package(tmp_path / "a", CondaFile("x", b"1"), epoch=1)
-    second = package(tmp_path / "b", CondaFile("x", b"1"), epoch=2_000_000_000)
+def test_time_and_order_of_the_build_do_not_show(tmp_path: Path) -> None:
+    first = package(tmp_path / "a", CondaFile("x", b"1"), epoch=1, depends=("a", "b"))
+    second = package(tmp_path / "b", CondaFile("x", b"1"), epoch=2_000_000_000, depends=("b", "a"))
 
     assert again(first, tmp_path / "c").read_bytes() == again(second, tmp_path / "d").read_bytes()
 
@@ -108,7 +109,8 @@ def test_a_prefix_in_pieces_is_found(content: bytes, tmp_path: Path) -> None:
 
     with pytest.raises(BuilderError, match="in pieces") as caught:
         again(path, tmp_path)
-    assert caught.value.faults[0].startswith("lib/w.so: 1 pieces, the first at byte ")
+    assert caught.value.faults[0].startswith("lib/w.so: ")
+    assert "bytes of the build prefix at 0x" in caught.value.faults[0]
 
 
 @pytest.mark.parametrize(
