@@ -53,7 +53,8 @@ def kind_of(path: Path) -> Kind:
     else by its first bytes.
     """
     if path.is_dir():
-        return "environment" if (path / "pyvenv.cfg").is_file() else "folder"
+        is_made = (path / "pyvenv.cfg").is_file() or (path / "conda-meta").is_dir()
+        return "environment" if is_made else "folder"
     if not path.is_file():
         raise UsageError(
             f"`{path}` does not exist" if not path.exists() else f"`{path}` is no file",

@@ -78,6 +78,23 @@ def test_a_pure_package_is_where_that_python_looks_and_its_program_runs(prefix: 
     assert Path(run(prefix, f"{prefix}/bin/python", "-c", code).strip()).is_relative_to(site)
 
 
+def test_what_a_user_installed_is_checked(prefix: Path) -> None:
+    words = (
+        "-m",
+        "smoke",
+        str(prefix),
+        "--import",
+        "markupsafe",
+        "--import",
+        "packaging",
+        "--json",
+    )
+    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False)
+    found = {one["id"]: one["status"] for one in json.loads(done.stdout)["results"]}
+    assert done.returncode == 0, done.stdout
+    assert found["env.import"] == found["env.install"] == "pass"
+
+
 def test_metadata_tells_what_is_installed_and_by_whom(prefix: Path) -> None:
     code = (
         "import json, importlib.metadata as m; d = m.distribution('markupsafe');"

@@ -95,9 +95,11 @@ def test_kinds(tmp_path: Path) -> None:
     environment = tmp_path / "venv"
     environment.mkdir()
     (environment / "pyvenv.cfg").touch()
+    (tmp_path / "conda/conda-meta").mkdir(parents=True)
 
     assert kind_of(wheel) == "wheel"
     assert kind_of(environment) == "environment"
+    assert kind_of(tmp_path / "conda") == "environment"
     assert kind_of(tmp_path) == "folder"
 
 
