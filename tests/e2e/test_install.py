@@ -48,6 +48,7 @@ def test_the_wheel_has_its_own_names_and_no_others(wheel: Path) -> None:
     top = {name.partition("/")[0] for name in names}
     assert {name for name in top if not name.endswith(".dist-info")} == {
         "builder",
+        "builder_conda",
         "builder_libtorch",
         "builder_manywheel",
         "smoke",
@@ -68,6 +69,7 @@ def test_every_file_of_the_checkout_is_in_the_wheel(wheel: Path) -> None:
     places = {
         "builder": "builder",
         "smoke": "smoke",
+        "plugins/builder_conda": "builder_conda",
         "plugins/builder_libtorch": "builder_libtorch",
         "plugins/builder_manywheel": "builder_manywheel",
     }

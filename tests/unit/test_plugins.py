@@ -69,6 +69,22 @@ def test_two_backends_of_one_name_name_both_plugins() -> None:
         plugins.backends()
 
 
+def test_converters_come_by_name_and_two_of_one_name_are_an_error() -> None:
+    def turning(*names: str) -> ModuleType:
+        return module(builder_converters=lambda: [Toy(name) for name in names])
+
+    plugins = Plugins([Point("one", lambda: turning("deb", "rpm")), Point("bad", explode)])
+    assert plugins.converter("rpm").name == "rpm"
+    with pytest.raises(UsageError, match="kind `conda`") as caught:
+        plugins.converter("conda")
+    assert "plugin `bad` is broken" in caught.value.faults[0]
+    assert "deb, rpm" in caught.value.hint
+
+    twins = [Point("one", lambda: turning("deb")), Point("two", lambda: turning("deb"))]
+    with pytest.raises(BuilderError, match="named `deb`: `one` and `two`"):
+        Plugins(twins).converter("deb")
+
+
 def test_a_broken_plugin_is_named_when_it_is_missed_and_never_before() -> None:
     plugins = Plugins([Point("bad", explode), Point("good", lambda: offering("zip"))])
 
