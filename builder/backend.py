@@ -9,12 +9,12 @@ from typing import Protocol, runtime_checkable
 
 from builder.config.machine import Machine
 from builder.config.plan import Step
-from builder.config.recipe import Checks
+from builder.config.recipe import Checks, Recipe
 from builder.config.spec import BuildSpec
 from builder.process import Processes
 from builder.stage.tree import Tree
 
-__all__ = ["Backend", "Package", "Tools", "Trees", "Trial", "Tries"]
+__all__ = ["Accompanied", "Backend", "Package", "Splits", "Tools", "Trees", "Trial", "Tries"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,4 +95,22 @@ class Tries(Protocol):
 
         `checks` are those of the recipe in the folder `recipe`, or empty ones of none.
         """
+        ...
+
+
+@runtime_checkable
+class Accompanied(Protocol):
+    """A backend whose packages come with some of other types, which backends of their own make."""
+
+    def companions(self, recipe: Recipe) -> tuple[str, ...]:
+        """The package types that belong to this one, for a recipe; asked for with it, if not by name."""
+        ...
+
+
+@runtime_checkable
+class Splits(Protocol):
+    """A backend that may make a package for each Python of one wheel that serves several."""
+
+    def splits(self, wheel: str) -> bool:
+        """Whether a wheel of this file name becomes a package for each of them."""
         ...

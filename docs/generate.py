@@ -150,6 +150,7 @@ def _kind(schema: _Schema, entry: _Schema) -> str:
 
 
 def _plural(schema: _Schema, entry: _Schema) -> str:
+    entry = _resolved(schema, entry)
     if "enum" in entry:
         return _kind(schema, entry)
     kinds = entry["type"] if isinstance(entry["type"], list) else [entry["type"]]

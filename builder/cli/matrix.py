@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from builder.cli import surroundings
-from builder.cli.common import print_json, shared_options
+from builder.cli.common import print_json, shared_options, words
 from builder.cli.request import request_from, target_options
 
 __all__ = ["command"]
@@ -23,13 +23,14 @@ def command(
 ) -> int:
     """List the targets of RECIPE, as a table or as JSON. Nothing is built and nothing is looked up."""
     del verbose, quiet, log_file, debug
+    from builder.plugins import Plugins  # noqa: PLC0415  # as below
     from builder.verbs.matrix import matrix  # noqa: PLC0415  # `builder matrix --help` stays quick
 
     environ = surroundings.environment()
     request, notices = request_from(environ, options)
     for notice in notices:
         click.echo(f"note: {notice}", err=True)
-    rows = matrix(request)
+    rows = matrix(request, Plugins.installed(without=words(options["without_plugin"])))
     if as_json:
         print_json({"schema": 1, "targets": [row.to_json() for row in rows]})
         return 0

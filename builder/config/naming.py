@@ -130,16 +130,18 @@ def conda_subdir(target: Target) -> str:
 def conda_build_string(target: Target, number: int, *, cuda: str = "", cudnn: str = "") -> str:
     """The build string of a conda package: `py3.7_cuda10.0.130_cudnn7.6.1_0`, `py3.7_cpu_0`.
 
-    `cuda` and `cudnn` are full versions and used for CUDA only; macOS does not say `cpu`.
+    `cuda` and `cudnn` are full versions and used for CUDA only; macOS does not say `cpu`. A package
+    for no Python begins with its accelerator.
     """
-    python = _python_of(target)
-    words = [f"py{python.version}t" if python.free_threaded else f"py{python.version}"]
-    accelerator = target.accelerator
+    python, accelerator = target.python, target.accelerator
+    words = []
+    if python is not None:
+        words = [f"py{python.version}t" if python.free_threaded else f"py{python.version}"]
     if accelerator.kind == "cuda":
         words.append(f"cuda{cuda or accelerator.dotted}")
         if cudnn:
             words.append(f"cudnn{cudnn}")
-    elif accelerator.kind != "cpu" or target.os != "macos":
+    elif accelerator.kind != "cpu" or target.os != "macos" or not words:
         words.append(accelerator.label)
     return "_".join([*words, str(number)])
 

@@ -18,6 +18,7 @@ __all__ = [
     "Bundle",
     "CMake",
     "Checks",
+    "Conda",
     "Consumer",
     "CoreStage",
     "CppArchive",
@@ -187,6 +188,39 @@ class CppArchive:
     debug: bool = False
 
 
+def _no_libraries() -> Mapping[str, tuple[str, ...]]:
+    return MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Conda:
+    """How the project is packaged for conda: the `[conda]` table.
+
+    `name` is that of the package for each Python, empty for the recipe's; `library` that of the package
+    with the core tree, which all Pythons share, empty for none. With `choice` there is a package for each
+    accelerator by whose name people choose it, where the recipe has several. `variant` are further keys
+    that packages are told apart by. `depends` and `constrains` are match specifications of the Python
+    package, `library_depends` of the library; `libraries` are globs over the names of the libraries that
+    packages named there bring, `host` of those that every machine is expected to have.
+    `run_exports` is how far a later library still serves: to the next `major`, `minor` or `patch`.
+    """
+
+    name: str = ""
+    library: str = ""
+    choice: bool = True
+    build_string: Literal["modern", "compatible"] = "modern"
+    build_number: int = 0
+    variant: Mapping[str, str] = field(default_factory=_nothing)
+    depends: tuple[str, ...] = ()
+    constrains: tuple[str, ...] = ()
+    library_depends: tuple[str, ...] = ()
+    libraries: Mapping[str, tuple[str, ...]] = field(default_factory=_no_libraries)
+    host: tuple[str, ...] = ()
+    run_exports: Literal["major", "minor", "patch", "none"] = "major"
+    format: Literal["conda", "tar.bz2"] = "conda"
+    profile: Literal["fast", "default", "release"] = "default"
+
+
 @dataclass(frozen=True, slots=True)
 class Consumer:
     """A C++ program that is compiled against the core tree and run.
@@ -290,5 +324,6 @@ class Recipe:
     python: PythonStage | None = None
     bundle: Bundle = field(default_factory=Bundle)
     archive: CppArchive = field(default_factory=CppArchive)
+    conda: Conda = field(default_factory=Conda)
     checks: Checks = field(default_factory=Checks)
     overrides: tuple[tuple[str, Mapping[str, object]], ...] = ()

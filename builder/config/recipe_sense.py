@@ -127,6 +127,13 @@ def _requirement(text: str) -> str:
     return ""
 
 
+def _match(text: str) -> str:
+    """A match specification: a name, then versions and builds; what they mean is the solver's to say."""
+    if re.fullmatch(r"[a-z0-9_][a-z0-9._-]*( [^ \x00-\x1f]+){0,2}", text):
+        return ""
+    return f"not a match specification: {text!r}; write it like `numpy >=1.21,<3` or `blas * mkl`"
+
+
 def _version(text: str) -> str:
     from packaging.version import InvalidVersion, Version  # noqa: PLC0415 - start-up
 
@@ -265,6 +272,9 @@ _RULES: tuple[tuple[str, _Check], ...] = (
     ("bundle.sibling.*.requires", _requirement),
     ("archive.wheel", _inside),
     ("archive.version", _inside),
+    ("conda.depends.*", _match),
+    ("conda.constrains.*", _match),
+    ("conda.library-depends.*", _match),
     ("check.commands.*.0", _program),
     ("check.commands.*.*", _placeholders(placeholders.CHECK)),
     ("check.requires.*", _requirement),

@@ -16,6 +16,7 @@ from builder.config.recipe import (
     Bundle,
     Checks,
     CMake,
+    Conda,
     Consumer,
     CoreStage,
     CppArchive,
@@ -47,6 +48,7 @@ def merge(recipe: Recipe, table: Table) -> Recipe:
         python=python,
         bundle=_bundle(_table(table, "bundle"), recipe.bundle),
         archive=_archive(_table(table, "archive"), recipe.archive),
+        conda=_conda(_table(table, "conda"), recipe.conda),
         checks=_checks(_table(table, "check"), recipe.checks),
     )
 
@@ -131,6 +133,31 @@ def _archive(table: Table, base: CppArchive) -> CppArchive:
         wheel=_text(table, "wheel", base.wheel),
         version=_text(table, "version", base.version),
         debug=bool(table.get("debug", base.debug)),
+    )
+
+
+def _conda(table: Table, base: Conda) -> Conda:
+    libraries = {name: _words(globs) for name, globs in _table(table, "libraries").items()}
+    return Conda(
+        name=_text(table, "name", base.name),
+        library=_text(table, "library", base.library),
+        choice=bool(table.get("choice", base.choice)),
+        build_string=cast(
+            "Literal['modern', 'compatible']", table.get("build-string", base.build_string)
+        ),
+        build_number=cast("int", table.get("build-number", base.build_number)),
+        variant=_strings(table, "variant", base.variant),
+        depends=_texts(table, "depends", base.depends),
+        constrains=_texts(table, "constrains", base.constrains),
+        library_depends=_texts(table, "library-depends", base.library_depends),
+        libraries=MappingProxyType({**base.libraries, **libraries}),
+        host=_texts(table, "host", base.host),
+        run_exports=cast(
+            "Literal['major', 'minor', 'patch', 'none']",
+            table.get("run-exports", base.run_exports),
+        ),
+        format=cast("Literal['conda', 'tar.bz2']", table.get("format", base.format)),
+        profile=cast("Literal['fast', 'default', 'release']", table.get("profile", base.profile)),
     )
 
 

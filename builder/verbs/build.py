@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from builder.archive.deliver import deliver
-from builder.backend import Tools, Trees, Tries
+from builder.backend import Splits, Tools, Trees, Tries
 from builder.config.machine import Machine
 from builder.config.plan import Plan
 from builder.errors import BuilderError, Interrupted
@@ -23,6 +23,7 @@ from builder.stage.store import TreeStore, Workspace
 from builder.stage.tree import Tree
 from builder.stage.workbench import Workbench
 from builder.verbs.check import check_package
+from builder.verbs.companions import pythonless, with_companions
 from builder.verbs.lines import (
     Line,
     covers,
@@ -115,16 +116,14 @@ def _lay(
     recipe = find_recipe(request, Path.cwd())
     if recipe.checks.plugin:
         plugins.add_file(recipe.folder / recipe.checks.plugin, f"recipe {recipe.name}")
-    resolved = resolve(recipe, request, bench, _pythonless(request, plugins))
+    for name in request.types:
+        plugins.backend(
+            name
+        )  # raises for one that no plugin makes; a recipe's may be for other systems
+    types = with_companions(request, recipe, plugins)
+    resolved = resolve(recipe, request, bench, pythonless(plugins), types)
     lines, unplanned = lay_lines(resolved, plugins, bench)
     return lines, (*resolved.failures, *unplanned)
-
-
-def _pythonless(request: BuildRequest, plugins: Plugins) -> tuple[str, ...]:
-    """The package types that have no Python. Raises `UsageError` for a type that no backend makes."""
-    for name in request.types:
-        plugins.backend(name)
-    return tuple(name for name, backend in plugins.backends().items() if not backend.needs_python)
 
 
 def _nodes(
@@ -258,8 +257,12 @@ def _server(line: Line, earlier: Sequence[Line], done: Results) -> str:
     Pythons: `abi3` from 3.12 on, and one wheel each before.
     """
     mine = done.get(f"python {line.name}")
-    if not isinstance(mine, Made) or mine.owner != line.name:
-        return mine.owner if isinstance(mine, Made) else line.name
+    if not isinstance(mine, Made):
+        return line.name
+    if isinstance(line.backend, Splits) and line.backend.splits(raw_wheel(mine.tree).name):
+        return line.name
+    if mine.owner != line.name:
+        return mine.owner
     for other in earlier:
         made = done.get(f"python {other.name}")
         if isinstance(made, Made) and raw_wheel(made.tree).name == raw_wheel(mine.tree).name:

@@ -1,4 +1,4 @@
-"""`builder matrix`: the targets of a recipe, pure: no interpreter, compiler or index is asked."""
+"""`builder matrix`: the targets of a recipe; no interpreter, compiler or index is asked."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from builder.config.apply import for_target
 from builder.config.matrix import refuse_collisions
 from builder.config.python import Python
 from builder.config.target import Target
+from builder.plugins import Plugins
 from builder.requests import BuildRequest
+from builder.verbs.companions import pythonless, with_companions
 from builder.verbs.resolve import find_recipe
 from builder.verbs.targets import file_name, target_version, targets_of
 
@@ -41,7 +43,7 @@ class Row:
         }
 
 
-def matrix(request: BuildRequest) -> tuple[Row, ...]:
+def matrix(request: BuildRequest, plugins: Plugins | None = None) -> tuple[Row, ...]:
     """Every target of the request's recipe; silent axes mean all that the recipe lists.
 
     Raises `UsageError` for a bad request or two targets with one file name, `NothingSelected` for no target.
@@ -50,7 +52,9 @@ def matrix(request: BuildRequest) -> tuple[Row, ...]:
     wide = replace(
         request, pythons=request.pythons or ("all",), accelerators=request.accelerators or ("all",)
     )
-    targets = targets_of(recipe, wide, _FALLBACK, (_FALLBACK,))
+    plugins = plugins or Plugins.installed()
+    types = with_companions(wide, recipe, plugins)
+    targets = targets_of(recipe, wide, _FALLBACK, (_FALLBACK,), pythonless(plugins), types)
     base = recipe.version.number or "0"
     rows = tuple(
         Row(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -52,17 +52,22 @@ def find_recipe(request: BuildRequest, folder: Path) -> Recipe:
 
 
 def resolve(
-    recipe: Recipe, request: BuildRequest, bench: Workbench, pythonless: Collection[str] = ()
+    recipe: Recipe,
+    request: BuildRequest,
+    bench: Workbench,
+    pythonless: Collection[str] = (),
+    types: Sequence[str] = (),
 ) -> Resolved:
     """Look up everything a build needs.
 
     Raises `UsageError` for a request that cannot be meant; a missing interpreter or toolchain is a `Failure` of the
-    targets that need it, and the rest goes on. `pythonless` are the package types that have no Python.
+    targets that need it, and the rest goes on. `pythonless` are the package types that have no Python, `types`
+    those that are asked for with their companions.
     """
     given, words = _explicit_interpreters(request.pythons, bench)
     everything = _found(bench) if "all" in ",".join(words).split(",") else ()
     targets = targets_of(
-        recipe, replace(request, pythons=words), bench.host.python, everything, pythonless
+        recipe, replace(request, pythons=words), bench.host.python, everything, pythonless, types
     )
     tree = source.fetch(recipe.source, bench.store, bench.machine, bench.processes)
     wanted = {target.python for target in targets if target.python} - set(given)

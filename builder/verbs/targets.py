@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Final
 
 from builder.archive.wheel_name import WheelName
 from builder.config.accelerator import Accelerator
 from builder.config.matrix import expand
 from builder.config.naming import package_name
+from builder.config.naming_conda import conda_file_name
 from builder.config.python import Python, parse_pythons
 from builder.config.recipe import Archive, Recipe
 from builder.config.select import choose
@@ -17,7 +19,11 @@ from builder.config.version import full_version
 from builder.errors import UsageError
 from builder.requests import BuildRequest
 
-__all__ = ["file_name", "is_path", "target_version", "targets_of"]
+__all__ = ["file_name", "is_path", "target_version", "targets_of", "types_of"]
+
+
+_FAMILY: Final = {"conda": "wheel"}
+"""Types that are made of the trees of another one; how they spell its version is a matter of naming."""
 
 
 def is_path(text: str) -> bool:
@@ -31,12 +37,14 @@ def targets_of(
     default: Python,
     found: tuple[Python, ...],
     pythonless: Collection[str] = ("libtorch",),
+    types: Sequence[str] = (),
 ) -> tuple[Target, ...]:
     """Every target the request asks for, sorted.
 
     `all` means what the recipe lists, or `found` where it lists nothing. A silent request means
-    `default` and `cpu`; `pythonless` types have no Python. Raises `UsageError` for a spelling nobody
-    knows and `NothingSelected` for an empty selection.
+    `default` and `cpu`; `pythonless` types have no Python. `types` are those asked for with their
+    companions, where there are any. Raises `UsageError` for a spelling nobody knows and
+    `NothingSelected` for an empty selection.
     """
     known = tuple(Python.parse(text) for text in recipe.axes.pythons) or found
     pythons = parse_pythons(request.pythons, known) if request.pythons else (default,)
@@ -50,7 +58,7 @@ def targets_of(
     else:
         accelerators = (cpu,) if not listed or cpu in listed else listed[:1]
     targets = expand(
-        types=request.types or recipe.axes.types or ("manywheel",),
+        types=types or types_of(recipe, request),
         pythons=pythons,
         accelerators=accelerators,
         platforms=((request.os, request.arch),),
@@ -61,11 +69,18 @@ def targets_of(
     return choose(targets, request.select, request.skip)
 
 
+def types_of(recipe: Recipe, request: BuildRequest) -> tuple[str, ...]:
+    """The package types that a request asks for by name, or by saying nothing."""
+    return request.types or recipe.axes.types or ("manywheel",)
+
+
 def file_name(recipe: Recipe, target: Target, version: str) -> str:
     """The name a package will have as far as it is known now; two targets may not share one.
 
     `recipe` is the one with the overrides of the target.
     """
+    if target.package_type == "conda":
+        return conda_file_name(recipe, target, version or "0")
     if target.package_type != "libtorch":
         return package_name(recipe.name, version or "0", target)
     project, suffix = recipe.archive.name or recipe.name, f".{recipe.archive.format}"
@@ -98,7 +113,7 @@ def target_version(recipe: Recipe, target: Target, request: BuildRequest, base: 
         today=request.today,
         build_number=request.build_number,
         accelerator=target.accelerator,
-        package_type=target.package_type,
+        package_type=_FAMILY.get(target.package_type, target.package_type),
         os=target.os,
         local=local,
         override=request.version,

@@ -204,6 +204,21 @@ FAULTS: dict[str, tuple[str, list[str]]] = {
             ("7: bundle.sibling[0].requires: not a requirement: `?`; write it like `cmake>=3.28`"),
         ],
     ),
+    "conda": (
+        BASE
+        + '[conda]\nname = "Torch"\nbuild-number = 100\nvariant = { "a-b" = "c" }\n'
+        + 'depends = ["numpy>=1", "blas * mkl"]\nrun-exports = "most"',
+        [
+            "5: conda.name: not a name of small letters, digits, `.`, `_` and `-`: `Torch`",
+            "6: conda.build-number: must be at most 99",
+            "7: conda.variant.a-b: not a name of letters, digits and `_`",
+            (
+                "8: conda.depends[0]: not a match specification: 'numpy>=1'; "
+                "write it like `numpy >=1.21,<3` or `blas * mkl`"
+            ),
+            "9: conda.run-exports: not `major`, `minor`, `patch` or `none`: `most`",
+        ],
+    ),
     "package type": (
         BASE + '[matrix]\ntypes = ["egg"]',
         ["5: matrix.types[0]: not `manywheel`, `wheel`, `conda` or `libtorch`: `egg`"],
@@ -211,7 +226,10 @@ FAULTS: dict[str, tuple[str, list[str]]] = {
     "override of nothing": (
         BASE + OVERRIDE,
         [
-            "4: override[0]: needs one of `version`, `core`, `python`, `bundle`, `archive` and `check`"
+            (
+                "4: override[0]: needs one of `version`, `core`, `python`, `bundle`, `archive`, "
+                "`conda` and `check`"
+            )
         ],
     ),
     "override without select": (
@@ -249,7 +267,7 @@ FAULTS: dict[str, tuple[str, list[str]]] = {
         [
             (
                 "6: override[0].source: unknown key; "
-                "known here: `archive`, `bundle`, `check`, `core`, `python`, `select` and `version`"
+                "known here: `archive`, `bundle`, `check`, `conda`, `core`, `python`, `select` and `version`"
             )
         ],
     ),

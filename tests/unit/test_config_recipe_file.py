@@ -18,6 +18,7 @@ from builder.config.recipe import (
     Bundle,
     Checks,
     CMake,
+    Conda,
     Consumer,
     CoreStage,
     CppArchive,
@@ -90,6 +91,21 @@ leave = ["lib/*_python.*"]
 wheel = "sample"
 version = "version.py"
 debug = true
+[conda]
+name = "sample"
+library = "libsample"
+choice = false
+build-string = "compatible"
+build-number = 3
+variant = {{ blas = "mkl", level = 2 }}
+depends = ["numpy >=1.21"]
+constrains = ["numba >=0.57"]
+library-depends = ["mkl"]
+libraries = {{ mkl = ["libmkl_*.so*"] }}
+host = ["libgomp.so.1"]
+run-exports = "minor"
+format = "tar.bz2"
+profile = "release"
 [check]
 imports = ["sample", "sample.core"]
 commands = [["{{python}}", "{{recipe}}/check.py"]]
@@ -183,6 +199,22 @@ def test_every_key_arrives_in_its_value(folder: Path) -> None:
             wheel="sample",
             version="version.py",
             debug=True,
+        ),
+        conda=Conda(
+            name="sample",
+            library="libsample",
+            choice=False,
+            build_string="compatible",
+            build_number=3,
+            variant={"blas": "mkl", "level": "2"},
+            depends=("numpy >=1.21",),
+            constrains=("numba >=0.57",),
+            library_depends=("mkl",),
+            libraries={"mkl": ("libmkl_*.so*",)},
+            host=("libgomp.so.1",),
+            run_exports="minor",
+            format="tar.bz2",
+            profile="release",
         ),
         checks=Checks(
             imports=("sample", "sample.core"),
