@@ -1,54 +1,26 @@
 """A wheel as a conda package: read member by member, never unpacked to the disk.
 
-What the wheel's RECORD says of each member is what `paths.json` says of it, and is held against the
-bytes while they pass.
+What the wheel's RECORD says of each member is what `paths.json` says of it.
 """
 
 from __future__ import annotations
 
-import hashlib
-import posixpath
 import re
-from base64 import urlsafe_b64decode
-from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final
 
-from builder.archive import record
-from builder.archive.conda_package import CondaFile, CondaPackage, Streamed
+from builder.archive.conda_package import CondaFile, CondaPackage
 from builder.archive.conda_write import write_conda
-from builder.archive.record import Row
 from builder.archive.wheel import Wheel, judge
-from builder.archive.zip_read import Entry, Zip
+from builder.archive.zip_read import Zip
 from builder.converter import Conversion, Converted
-from builder.errors import BuilderError, UsageError
 from builder_conda.about import about, license_of
+from builder_conda.members import WheelMembers
 from builder_conda.names import conda_name
-from builder_conda.scripts import (
-    PLACEHOLDER,
-    EntryPoint,
-    entry_points,
-    interpreter_line,
-    programs,
-)
+from builder_conda.scripts import EntryPoint
 from builder_conda.specs import version_of
 from builder_conda.target import Target, target_of
 
 __all__ = ["WheelToConda", "convert_wheel"]
-
-_SMALL: Final = 1 << 20
-_MOST_TEXT: Final = 1 << 20
-_SHEBANG: Final = 16
-"""Bytes in which `#!python` is seen."""
-_OF_PIP: Final = frozenset(
-    {"INSTALLER", "REQUESTED", "direct_url.json", "RECORD", *record.SIGNATURES}
-)
-"""Files of a dist-info folder that say how and by whom it was installed."""
-_LICENSES: Final = re.compile(
-    r"(?:licenses/.+|(?:LICEN[CS]E|COPYING|NOTICE|AUTHORS)[^/]*)", re.IGNORECASE
-)
-
-Sink = Callable[[memoryview], None]
 
 
 class WheelToConda:
@@ -70,9 +42,8 @@ def convert_wheel(wheel: Path, folder: Path, wishes: Conversion) -> Converted:
     """
     with Zip(wheel) as archive:
         read = judge(archive)
-        rows = _rows(read)
         target = target_of(read, wishes)
-        source = _Source(archive, read, rows, target)
+        source = WheelMembers(archive, read, target.layout)
         points = source.entry_points()
         files = tuple(source.files(points))
         package = _package(read, target, points, source.licenses(), wishes)
@@ -110,177 +81,3 @@ def _package(
         entry_points=tuple(map(str, points)) if any_python else (),
         info=licenses,
     )  # fmt: skip
-
-
-def _rows(wheel: Wheel) -> Mapping[str, Row]:
-    """RECORD by path. Raises `UsageError` where it does not list exactly what is there."""
-    itself = f"{wheel.dist_info}/RECORD"
-    found = {
-        entry.name: Row(entry.name, "", entry.size)
-        for entry in _members(wheel)
-        if entry.name != itself
-    }
-    if problems := record.compare(wheel.record, found, itself):
-        raise UsageError(
-            f"`{wheel.path.name}` does not hold what its RECORD says",
-            faults=problems,
-            hint="build or download it again",
-        )
-    return {row.path: row for row in record.parse(wheel.record)}
-
-
-def _members(wheel: Wheel) -> Iterator[Entry]:
-    return (entry for entry in wheel.entries if entry.kind == "file")
-
-
-class _Source:
-    """The members of a wheel as files of a package."""
-
-    def __init__(self, archive: Zip, wheel: Wheel, rows: Mapping[str, Row], target: Target) -> None:
-        self._archive, self._wheel, self._rows = archive, wheel, rows
-        self._layout = target.layout
-        self._info = f"{wheel.dist_info}/"
-        self._data = wheel.dist_info.removesuffix(".dist-info") + ".data"
-        self._entries = {entry.name: entry for entry in _members(wheel)}
-
-    def entry_points(self) -> tuple[EntryPoint, ...]:
-        """The programs it asks for."""
-        entry = self._entries.get(f"{self._info}entry_points.txt")
-        return entry_points(self._text(entry)) if entry is not None else ()
-
-    def licenses(self) -> tuple[CondaFile, ...]:
-        """Its licences, for `info/licenses/`."""
-        found = []
-        for name, entry in self._entries.items():
-            inner = name.removeprefix(self._info)
-            if name.startswith(self._info) and _LICENSES.fullmatch(inner):
-                path = f"licenses/{inner.removeprefix('licenses/')}"
-                row = self._rows[name]
-                found.append(CondaFile(path, self._streamed(entry, row), sha256=_hex(row)))
-        return tuple(found)
-
-    def files(self, points: tuple[EntryPoint, ...]) -> Iterator[CondaFile]:
-        """Everything that is installed, with a RECORD that is true where it ends up."""
-        rows: list[tuple[str, Row]] = []
-        # An entry point comes before a script of its name, as with every installer.
-        left_out = {f"{self._data}/scripts/{point.name}" for point in points}
-        left_out |= {f"{self._info}{name}" for name in _OF_PIP}
-        for name, entry in self._entries.items():
-            if name in left_out:
-                continue
-            file = self._file(entry)
-            rows.append((file.path, self._rows[name]))
-            if file.placeholder:  # the installer writes another prefix into it
-                rows[-1] = (file.path, Row(name))
-            yield file
-        made = [] if self._layout.kind == "noarch" else list(programs(points, self._layout))
-        info = f"{self._layout.site}/{self._info}"
-        made.append(CondaFile(f"{info}INSTALLER", b"conda\n"))
-        yield from made
-        rows += [(file.path, _row_of(file)) for file in made]
-        rows.append((f"{info}RECORD", Row("")))
-        yield CondaFile(f"{info}RECORD", self._record(rows))
-
-    def notes(self, points: tuple[EntryPoint, ...]) -> tuple[str, ...]:
-        """What its user should know about its programs."""
-        if points and self._layout.kind == "windows":
-            return (
-                "its programs are started by .bat files: there is no launcher for Windows here",
-            )
-        return ()
-
-    def _file(self, entry: Entry) -> CondaFile:
-        name = entry.name
-        path = self._layout.place(name, self._data, self._wheel.name.project)
-        row = self._rows[name]
-        if self._layout.is_script(name, self._data):
-            line = interpreter_line(self._archive.head(entry, _SHEBANG), self._layout)
-            if line is not None:
-                source = self._with_line(entry, row, *line)
-                return CondaFile(path, source, True, placeholder=PLACEHOLDER)
-            return CondaFile(path, self._streamed(entry, row), True, sha256=_hex(row))
-        executable = bool(entry.mode & 0o111)
-        return CondaFile(path, self._streamed(entry, row), executable, sha256=_hex(row))
-
-    def _streamed(self, entry: Entry, row: Row) -> Streamed:
-        """The content of a member; another digest than sha256 is compared here."""
-        kind, _, wanted = row.digest.partition("=")
-
-        def pour(sink: Sink) -> None:
-            if entry.size <= _SMALL:
-                sink(memoryview(self._archive.read(entry)))
-            else:
-                self._archive.stream(entry, sink)
-
-        def compare(sink: Sink) -> None:
-            digest = hashlib.new(kind)
-
-            def both(data: memoryview) -> None:
-                digest.update(data)
-                sink(data)
-
-            pour(both)
-            if digest.digest() != _raw(wanted):
-                raise _changed(entry.name)
-
-        return Streamed(entry.size, pour if kind == "sha256" else compare)
-
-    def _with_line(self, entry: Entry, row: Row, line: bytes, old: int) -> Streamed:
-        """A script behind another beginning, held against RECORD as it was."""
-        kind, _, wanted = row.digest.partition("=")
-
-        def pour(sink: Sink) -> None:
-            content = self._text(entry)
-            if hashlib.new(kind, content).digest() != _raw(wanted):
-                raise _changed(entry.name)
-            sink(memoryview(line + content[old:]))
-
-        return Streamed(len(line) + entry.size - old, pour)
-
-    def _text(self, entry: Entry) -> bytes:
-        if entry.size > _MOST_TEXT:
-            raise UsageError(
-                f"`{self._wheel.path.name}` is no wheel that people make: {entry.name!r} has "
-                f"{entry.size} bytes",
-                hint="build or download it again",
-            )
-        return self._archive.read(entry)
-
-    def _record(self, rows: Sequence[tuple[str, Row]]) -> bytes:
-        """The paths are relative to site-packages; where that will be, a `noarch` package cannot know."""
-        site = self._layout.site
-        told = [
-            Row(posixpath.relpath(path, site), row.digest, row.size)
-            for path, row in rows
-            if self._layout.kind != "noarch" or path.startswith(f"{site}/")
-        ]
-        return record.render(sorted(told)).encode()
-
-
-def _row_of(file: CondaFile) -> Row:
-    assert isinstance(file.source, bytes), "it was made here"
-    if file.placeholder:
-        return Row(file.path)
-    digest = record.encode_digest(hashlib.sha256(file.source).digest())
-    return Row(file.path, digest, len(file.source))
-
-
-def _hex(row: Row) -> str:
-    """The sha256 of a row in hex; empty where it has another digest."""
-    kind, _, text = row.digest.partition("=")
-    return _raw(text).hex() if kind == "sha256" else ""
-
-
-def _raw(text: str) -> bytes:
-    """A digest as RECORD writes it; empty for what is none, which no content has."""
-    try:
-        return urlsafe_b64decode(text + "=" * (-len(text) % 4))
-    except ValueError:
-        return b""
-
-
-def _changed(name: str) -> BuilderError:
-    return BuilderError(
-        f"{name!r} does not have the digest that RECORD says",
-        hint="the wheel is damaged or was changed: build or download it again",
-    )
