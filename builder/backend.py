@@ -38,7 +38,12 @@ class Tools:
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """A file that `package` wrote, with facts for the report (grafted libraries, platform tag)."""
+    """A file that `package` wrote, with facts for the report (grafted libraries, platform tag).
+
+    `warnings` are lines for the user. What the checks have to know: `outside`, the names of libraries that
+    come from elsewhere as the package says itself, and `device_code`, false when the code for the
+    accelerator is in a package that it requires.
+    """
 
     path: Path
     facts: Mapping[str, object]
@@ -103,7 +108,10 @@ class Accompanied(Protocol):
     """A backend whose packages come with some of other types, which backends of their own make."""
 
     def companions(self, recipe: Recipe) -> tuple[str, ...]:
-        """The package types that belong to this one, for a recipe; asked for with it, if not by name."""
+        """The package types that belong to this one, for a recipe; asked for with it, if not by name.
+
+        Each is called after this one, with a word behind `_`, so that recipes can have overrides for it.
+        """
         ...
 
 

@@ -14,6 +14,8 @@ from builder.config.target import ABIS, ARCHITECTURES, PACKAGE_TYPES, VARIANTS
 
 __all__ = ["can_match_a_target"]
 
+_COMPANION = re.compile(r"([a-z][a-z0-9]*)_[a-z0-9_]+-")
+"""A type that a plugin brings along with a known one is called after that."""
 _TOKEN = re.compile(r"\*+|\[!?\]?[^\]]*\]|.", re.DOTALL)
 
 
@@ -22,7 +24,7 @@ def can_match_a_target(glob: str) -> bool:
     tokens = _TOKEN.findall(glob)
     patterns = [None if token.startswith("*") else re.compile(translate(token)) for token in tokens]
     states = _closed({0}, patterns)
-    for words in _fields():
+    for words in _fields(glob):
         states = {state for word in words for state in _after(word, states, patterns)}
     return len(patterns) in states
 
@@ -56,8 +58,10 @@ def _closed(states: Iterable[int], patterns: list[re.Pattern[str] | None]) -> se
     return closed
 
 
-def _fields() -> tuple[tuple[str, ...], ...]:
+def _fields(glob: str) -> tuple[tuple[str, ...], ...]:
     """The words that each field of an id may be, with the dashes around it."""
+    companion = _COMPANION.match(glob)
+    companions = (companion[0],) if companion and companion[1] in PACKAGE_TYPES else ()
     pythons = parse_pythons(["2.7m,2.7mu,3.0-3.40,3.13t-3.40t"], ())
     cuda = [f"cuda{major}{minor}" for major in range(5, 20) for minor in range(12)]
     rocm = [f"rocm{major}.{minor}" for major in range(3, 10) for minor in range(10)]
@@ -65,7 +69,7 @@ def _fields() -> tuple[tuple[str, ...], ...]:
     platforms = [f"{os}_{arch}" for os, arches in ARCHITECTURES.items() for arch in arches]
     variants = [name.replace("-", "_") for names in VARIANTS.values() for name in names]
     return (
-        tuple(f"{name}-" for name in PACKAGE_TYPES),
+        (*(f"{name}-" for name in PACKAGE_TYPES), *companions),
         tuple(f"{name}-" for name in ("none", *pythons)),
         tuple(f"{name}-" for name in ("cpu", "xpu", *cuda, *rocm, *patched)),
         tuple(platforms),

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from fnmatch import fnmatchcase
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
@@ -186,6 +187,12 @@ class CppArchive:
     wheel: str = ""
     version: str = ""
     debug: bool = False
+
+    def takes(self, path: str) -> bool:
+        """Whether a file belongs to the C++ part, by its path below the tree or the folder."""
+        return any(fnmatchcase(path, glob) for glob in self.keep) and not any(
+            fnmatchcase(path, glob) for glob in self.leave
+        )
 
 
 def _no_libraries() -> Mapping[str, tuple[str, ...]]:

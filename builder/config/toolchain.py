@@ -39,6 +39,7 @@ class Toolchain:
     `identity` is a digest of what the tools are (versions, bytes, libc), never of where they are.
     `architectures` are CUDA architectures as CMake spells them (`80-real`, `120-virtual`).
     `baseline` is the platform tag asked for (`manylinux_2_28`) or `auto` (the lowest honest one).
+    `missing` says in one line what a plan is made without, and how to get it; nothing can be built then.
     """
 
     cc: Path
@@ -50,3 +51,4 @@ class Toolchain:
     architectures: tuple[str, ...] = ()
     cache: Path | None = None
     environment: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    missing: str = ""

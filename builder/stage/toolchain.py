@@ -15,7 +15,7 @@ from typing import Final
 from builder.config.machine import Machine
 from builder.config.target import Target
 from builder.config.toolchain import CudaToolkit, Toolchain
-from builder.errors import BuilderError
+from builder.errors import BuilderError, UsageError
 from builder.process import Command, ProcessError, Processes
 from builder.stage import cuda
 from builder.stage.fingerprint import fingerprint
@@ -47,8 +47,9 @@ def choose(
     *,
     baseline: str = "auto",
     architectures: tuple[str, ...] = (),
+    planning: bool = False,
 ) -> Toolchain:
-    """The toolchain for one target on this machine.
+    """The toolchain for one target on this machine; with `planning`, one that is not there is `missing`.
 
     `architectures` are for CUDA, in any spelling; none means the toolkit's default. Raises
     `BuilderError` when a compiler or a toolkit is missing, `UsageError` for architectures that the
@@ -58,9 +59,19 @@ def choose(
     compilers = _compilers(machine, processes, memory)
     toolkit: CudaToolkit | None = None
     chosen: tuple[str, ...] = ()
+    missing = ""
     if target.accelerator.kind == "cuda":
-        toolkit = cuda.choose_toolkit(target.accelerator, machine, processes, memory)
-        chosen = cuda.architectures(architectures, toolkit, machine, processes, memory)
+        try:
+            toolkit = cuda.choose_toolkit(target.accelerator, machine, processes, memory)
+            chosen = cuda.architectures(architectures, toolkit, machine, processes, memory)
+        except UsageError:
+            raise
+        except BuilderError as error:
+            if not planning:
+                raise
+            missing = f"{error.message}: {error.hint}"
+            version = target.accelerator.dotted
+            chosen = cuda.parse(architectures) or cuda.default_architectures(version, target.arch)
     memory.save()
     words = [_FORMAT, compilers.identity, toolkit.identity if toolkit else "", *chosen]
     return Toolchain(
@@ -72,6 +83,7 @@ def choose(
         cuda=toolkit,
         architectures=chosen,
         cache=_cache(machine),
+        missing=missing,
     )
 
 

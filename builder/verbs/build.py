@@ -54,7 +54,10 @@ def plan(
     """
     bench = _bench(request, machine, events)
     plugins = plugins or Plugins.installed()
-    lines, failures = _lay(request, bench, plugins)
+    lines, failures = _lay(request, bench, plugins, planning=True)
+    for missing in dict.fromkeys(line.spec.toolchain.missing for line in lines):
+        if missing:
+            events(Event("warning", "plan", missing))
     for failure in failures:
         events(Event("warning", failure.target, f"{failure.error} (hint: {failure.hint})"))
     return describe(lines, bench)
@@ -110,7 +113,7 @@ def _bench(request: BuildRequest, machine: Machine, events: Events) -> Workbench
 
 
 def _lay(
-    request: BuildRequest, bench: Workbench, plugins: Plugins
+    request: BuildRequest, bench: Workbench, plugins: Plugins, *, planning: bool = False
 ) -> tuple[tuple[Line, ...], tuple[Failure, ...]]:
     """The way of every target, and the targets that have none."""
     recipe = find_recipe(request, Path.cwd())
@@ -121,7 +124,7 @@ def _lay(
             name
         )  # raises for one that no plugin makes; a recipe's may be for other systems
     types = with_companions(request, recipe, plugins)
-    resolved = resolve(recipe, request, bench, pythonless(plugins), types)
+    resolved = resolve(recipe, request, bench, pythonless(plugins), types, planning=planning)
     lines, unplanned = lay_lines(resolved, plugins, bench)
     return lines, (*resolved.failures, *unplanned)
 
@@ -208,12 +211,19 @@ def _told(
         hit = made.stage.hit and not job.startswith("check ")
         served = made.owner != line.name and hit
         text = f"served by the package of {made.owner}" if served else ""
+        if job.startswith("package ") and not served:
+            for warning in _texts(made.tree.facts.get("warnings")):
+                events(Event("warning", job, warning))
         events(Event("finished", job, text, seconds, hit=hit))
         if job.startswith("check "):
             return made
         return replace(made, stage=replace(made.stage, seconds=round(seconds, 3)))
 
     return tell
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(map(str, value)) if isinstance(value, list | tuple) else ()
 
 
 def _stage(name: str, tree: Tree, *, hit: bool) -> StageResult:
@@ -303,7 +313,8 @@ def _run_check(line: Line, done: Results, bench: Workbench, plugins: Plugins, *,
     if isinstance(line.backend, Tries):
         report = try_package(path, line.spec, line.backend, bench)
     else:
-        report = check_package(path, line.spec, core, bench, plugins.checks())
+        facts = packed.tree.facts
+        report = check_package(path, line.spec, core, bench, plugins.checks(), facts)
     if not report.ok:
         problems = [
             f"{result.id}: {problem}"

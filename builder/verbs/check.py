@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
+from typing import Final
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
+from builder.archive.conda import INDEX, read_info
 from builder.archive.wheel import WheelName
 from builder.backend import Backend
+from builder.channel.package import SUFFIXES
 from builder.config.apply import expand
 from builder.config.machine import Machine
 from builder.config.python import Python
@@ -35,6 +39,8 @@ from smoke.subject import Core, Expectations, Installed, Release, Subject
 from smoke.together import check_together
 
 __all__ = ["Knowledge", "check", "check_package", "newest_for"]
+
+_LONGEST_INDEX: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,20 +141,31 @@ def check(
 
 
 def check_package(
-    path: Path, spec: BuildSpec, core: Tree | None, bench: Workbench, extra: Iterable[Check] = ()
+    path: Path,
+    spec: BuildSpec,
+    core: Tree | None,
+    bench: Workbench,
+    extra: Iterable[Check] = (),
+    facts: Mapping[str, object] = MappingProxyType({}),
 ) -> Report:
     """The report on a package that was just built, in an environment of its own target.
 
-    A package that is no wheel (of a plugin's backend) is one skip, with the reason.
+    `facts` are those of its `Package`. A conda package is looked at and not installed: that is a solver's
+    to do. One that is neither (of a plugin's backend) is one skip, with the reason.
     """
-    if path.suffix != ".whl":
+    is_conda = path.name.endswith(SUFFIXES) and INDEX in read_info(path, {INDEX: _LONGEST_INDEX})
+    if path.suffix != ".whl" and not is_conda:
         reason = f"packages of type `{spec.target.package_type}` are not known to the suite"
         return Report(str(path), (Result("archive.readable", "skip", reason=reason),))
     recipe, toolchain = spec.recipe, spec.toolchain
+    outside = facts.get("outside")
+    names = map(str, outside) if isinstance(outside, list | tuple) else ()
+    bundle = replace(recipe.bundle, exclude=(*recipe.bundle.exclude, *names))
+    has_code = toolchain.cuda is not None and facts.get("device_code", True)
     known = Knowledge(
-        recipe.bundle,
+        bundle,
         (str(bench.store.root), str(recipe.folder), str(bench.machine.home)),
-        toolchain.architectures if toolchain.cuda else (),
+        toolchain.architectures if has_code else (),
         recipe.folder,
         core.root if core else None,
         (toolchain.cuda.root / "bin",) if toolchain.cuda else (),
@@ -156,6 +173,8 @@ def check_package(
     own = _Bench(known, (*CATALOGUE, *extra), bench.machine, bench.processes)
     subject = _subject(path, recipe.checks, own)
     report = check_artifact(subject, own.chosen)
+    if is_conda:
+        return report
     return merged(report, _in_fresh_environment(subject, spec.interpreter or bench.host, own))
 
 

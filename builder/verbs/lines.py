@@ -27,6 +27,7 @@ from builder.verbs.resolve import Resolved
 __all__ = ["Line", "covers", "describe", "lay_lines", "neighbours", "package_key", "raw_wheel"]
 
 _FORMAT = 1
+_ABSENT = "not on this machine: its toolkit is missing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,13 +193,20 @@ def describe(lines: Sequence[Line], bench: Workbench) -> Plan:
             known = rows.get((name, key))
             targets = (*(known.targets if known else ()), line.name)
             hit = known.hit if known else bench.store.contains(key)
-            note = ""
+            note = _ABSENT if line.spec.toolchain.missing else ""
             if name == "python" and not line.is_pilot:
                 note = f"only if the wheel of {line.pilot} does not serve this target too"
             rows[name, key] = PlannedStage(name, key, hit, targets, job.steps, note)
     packages = tuple(_package_row(line, bench) for line in lines)
     order = {"core": 0, "python": 1}
-    return Plan((*sorted(rows.values(), key=lambda row: order[row.name]), *packages))
+    stages = sorted(rows.values(), key=lambda row: order[row.name])
+    imagined = {line.name for line in lines if line.spec.toolchain.missing}
+    return Plan(
+        tuple(
+            replace(stage, key="") if imagined.intersection(stage.targets) else stage
+            for stage in (*stages, *packages)
+        )
+    )
 
 
 def _package_row(line: Line, bench: Workbench) -> PlannedStage:

@@ -57,12 +57,14 @@ def resolve(
     bench: Workbench,
     pythonless: Collection[str] = (),
     types: Sequence[str] = (),
+    *,
+    planning: bool = False,
 ) -> Resolved:
     """Look up everything a build needs.
 
     Raises `UsageError` for a request that cannot be meant; a missing interpreter or toolchain is a `Failure` of the
     targets that need it, and the rest goes on. `pythonless` are the package types that have no Python, `types`
-    those that are asked for with their companions.
+    those that are asked for with their companions. With `planning`, a toolkit that is not there is imagined.
     """
     given, words = _explicit_interpreters(request.pythons, bench)
     everything = _found(bench) if "all" in ",".join(words).split(",") else ()
@@ -79,7 +81,8 @@ def resolve(
     specs: list[BuildSpec] = []
     failures: list[Failure] = []
     for target in targets:
-        answer = _spec(recipe, target, request, tree, answers, chains, bench)
+        chain = _chain(target, request, chains, bench, planning=planning)
+        answer = _spec(recipe, target, request, tree, answers, chain)
         if isinstance(answer, BuilderError):
             failures.append(Failure.of(str(target), "resolve", answer))
         else:
@@ -112,18 +115,13 @@ def _spec(
     request: BuildRequest,
     tree: SourceTree,
     answers: Mapping[Python, Interpreter | BuilderError],
-    chains: dict[tuple[str, str, str], Toolchain | BuilderError],
-    bench: Workbench,
+    chain: Toolchain | BuilderError,
 ) -> BuildSpec | BuilderError:
     """One spec, or why it cannot be had on this machine."""
     resolved = for_target(recipe, target)
     interpreter = answers[target.python] if target.python else None
     if isinstance(interpreter, BuilderError):
         return interpreter
-    chain_key = (str(target.accelerator), target.platform, target.abi)
-    if chain_key not in chains:
-        chains[chain_key] = _toolchain(target, request, bench)
-    chain = chains[chain_key]
     if isinstance(chain, BuilderError):
         return chain
     base = (
@@ -135,7 +133,24 @@ def _spec(
     return BuildSpec(resolved, target, chain, version, tree.digest, interpreter)
 
 
-def _toolchain(target: Target, request: BuildRequest, bench: Workbench) -> Toolchain | BuilderError:
+def _chain(
+    target: Target,
+    request: BuildRequest,
+    chains: dict[tuple[str, str, str], Toolchain | BuilderError],
+    bench: Workbench,
+    *,
+    planning: bool,
+) -> Toolchain | BuilderError:
+    """The toolchain of a target, which those like it share."""
+    key = (str(target.accelerator), target.platform, target.abi)
+    if key not in chains:
+        chains[key] = _toolchain(target, request, bench, planning=planning)
+    return chains[key]
+
+
+def _toolchain(
+    target: Target, request: BuildRequest, bench: Workbench, *, planning: bool
+) -> Toolchain | BuilderError:
     if request.source.endswith(".whl"):  # everything in it is compiled, for whatever machine
         return Toolchain(Path("cc"), Path("c++"), "none", "none", baseline=request.baseline)
     if (target.os, target.arch) != (bench.machine.os, bench.machine.arch):
@@ -150,6 +165,7 @@ def _toolchain(target: Target, request: BuildRequest, bench: Workbench) -> Toolc
             bench.processes,
             baseline=request.baseline,
             architectures=request.architectures,
+            planning=planning,
         )
     except UsageError:
         raise

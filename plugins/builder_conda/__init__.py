@@ -1,4 +1,4 @@
-"""Conda packages from finished wheels, registered as any plugin is: by an entry point."""
+"""Conda packages, from trees and from finished wheels, registered as any plugin is: by an entry point."""
 
 from __future__ import annotations
 
@@ -8,9 +8,22 @@ from typing import TYPE_CHECKING
 from builder.hookspecs import hookimpl
 
 if TYPE_CHECKING:
+    from builder.backend import Backend
     from builder.converter import Converter
 
-__all__ = ["builder_converters"]
+__all__ = ["builder_backends", "builder_converters"]
+
+
+@hookimpl
+def builder_backends() -> Iterable[Backend]:
+    """Give the three package types; the machinery is imported when it is used."""
+    from builder_conda.backend import (  # noqa: PLC0415  # loading a plugin stays cheap
+        Conda,
+        CondaChoice,
+        CondaLibrary,
+    )
+
+    return (Conda(), CondaLibrary(), CondaChoice())
 
 
 @hookimpl

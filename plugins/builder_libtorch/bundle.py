@@ -11,14 +11,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from builder.archive.tally import Tally
-from builder.binary import Binary, BinaryError, Edit, edited, looks_like, plan, read
+from builder.binary import Binary, BinaryError, Edit, looks_like, read
 from builder.config.machine import Machine
 from builder.config.recipe import Bundle
 from builder.config.target import Target
 from builder.errors import BuilderError
-from builder.patch import Patch
 from builder.relink.closure import Closure, Libraries, MissingLibrariesError, Rules
 from builder.relink.contents import Sources
+from builder.relink.copies import changed_copy
 from builder.relink.dll_folders import Registered
 from builder.relink.linux import Linux
 from builder.relink.macos import MacOS
@@ -40,7 +40,6 @@ __all__ = [
 
 _FOLDER = "lib"
 _HEAD = 8
-_WINDOW = 1 << 20
 _DOORS = "no package can register a folder"
 """A note for wheels, whose modules can; in an archive, DLLs lie beside DLLs anyway."""
 
@@ -195,66 +194,22 @@ def _closure(members: Mapping[str, Binary], wants: Wants, host: Libraries) -> tu
 
 def _changed(part: Part, before: Binary, edit: Edit, work: Path) -> Part:
     """A part with an edit made on a copy of its bytes, and read back."""
-    patch = _planned(part.path, part.content, edit)
-    content: bytes | Path
-    if isinstance(part.content, Path):
-        content = work / "edited" / part.path
-        _write_patched(part.content, content, patch)
-    else:
-        content = patch.apply(part.content)
-    _refuse_if_damaged(part.path, before, content, edit)
-    return part.with_content(content)
+    copy = work / "edited" / part.path
+    return part.with_content(_copied(part.path, part.content, before, edit, copy))
 
 
 def _grafted(graft: Grafted, closure: Closure, sources: Sources) -> Part:
     content = sources.content(graft.source)
-    patch = _planned(graft.path, content, graft.edit)
-    if isinstance(content, Path):
-        copy = content.with_name(f"{content.name}.edited")
-        _write_patched(content, copy, patch)
-        content = copy
-    else:
-        content = patch.apply(content)
-    _refuse_if_damaged(graft.path, closure.grafts[graft.source], content, graft.edit)
-    return Part(graft.path, content, executable=True)
+    copy = content.with_name(f"{content.name}.edited") if isinstance(content, Path) else Path()
+    before = closure.grafts[graft.source]
+    made = _copied(graft.path, content, before, graft.edit, copy)
+    return Part(graft.path, made, executable=True)
 
 
-def _planned(path: str, content: bytes | Path, edit: Edit) -> Patch:
-    try:
-        return plan(content, edit)
-    except BinaryError as error:
-        raise BuilderError(
-            f"`{path}` cannot be edited: {error.message}",
-            hint=error.hint or "leave the libraries it needs outside with `bundle.exclude`",
-        ) from error
-
-
-def _write_patched(before: Path, after: Path, patch: Patch) -> None:
-    try:
-        after.parent.mkdir(parents=True, exist_ok=True)
-        with before.open("rb") as source, after.open("w+b") as copy:
-            left = patch.size
-            while left and (window := source.read(min(_WINDOW, left))):
-                copy.write(window)
-                left -= len(window)
-            copy.truncate(patch.size)
-            for offset, piece in patch.pieces:
-                copy.seek(offset)
-                copy.write(piece)
-    except OSError as error:
-        raise BuilderError(
-            f"`{error.filename or after}` cannot be used: {error.strerror or error}",
-            hint="free space or choose another temporary folder",
-        ) from error
-
-
-def _refuse_if_damaged(path: str, before: Binary, content: bytes | Path, edit: Edit) -> None:
-    if problems := edited(before, read(content), edit):
-        raise BuilderError(
-            f"the edit of `{path}` did not come out as planned",
-            faults=problems,
-            hint="this is a fault of ours; please report it with the file",
-        )
+def _copied(
+    path: str, content: bytes | Path, before: Binary, edit: Edit, copy: Path
+) -> bytes | Path:
+    return changed_copy(path, content, before, edit, copy, leave_out="bundle.exclude")
 
 
 def _head(part: Part) -> bytes:

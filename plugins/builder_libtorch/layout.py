@@ -7,7 +7,6 @@ import posixpath
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Final
 
 from builder.config.matrix import expand
@@ -50,7 +49,7 @@ def chosen(
     found = {
         path: inner
         for path in paths
-        if path.startswith(below) and _belongs(inner := path.removeprefix(below), archive)
+        if path.startswith(below) and archive.takes(inner := path.removeprefix(below))
     }
     if not found:
         where = f"below `{archive.wheel}` in {source}" if archive.wheel else f"in {source}"
@@ -140,12 +139,6 @@ def _import_libraries(names: Mapping[str, str]) -> list[str]:
         for path, name in names.items()
         if name.lower().endswith(".lib") and f"{(stem := name[:-4])}.dll".lower() in ends
     ]
-
-
-def _belongs(path: str, archive: CppArchive) -> bool:
-    return any(fnmatchcase(path, glob) for glob in archive.keep) and not any(
-        fnmatchcase(path, glob) for glob in archive.leave
-    )
 
 
 def _bounded(text: bytes) -> bytes:

@@ -61,7 +61,7 @@ class Project:
     failing: tuple[int, int] = NEVER
     requires: str = '"setuptools<81"'
 
-    def build(self, builder: Builder, pythons: tuple[Python, ...]) -> Ran:
+    def build(self, builder: Builder, pythons: tuple[Python, ...], *more: str) -> Ran:
         """`builder build . --json` in it."""
         folder = builder.folder / "project"
         folder.mkdir()
@@ -71,7 +71,7 @@ class Project:
         backend = f'requires = [{self.requires}]\nbuild-backend = "setuptools.build_meta"\n'
         (folder / "pyproject.toml").write_text(f"[build-system]\n{backend}")
         words = ("--python", ",".join(python.spelling for python in pythons))
-        return replace(builder, folder=folder).build(".", *words, "--json")
+        return replace(builder, folder=folder).build(".", *words, *more, "--json")
 
 
 def served(ran: Ran) -> dict[str, list[str]]:
@@ -110,6 +110,23 @@ def refuse_broken(builder: Builder, number: int) -> None:
     assert len(builder.packages) == number
     for name in builder.packages:
         assert verify_wheel(builder.output / name) == ()
+
+
+def test_a_conda_package_is_for_one_of_the_pythons_that_a_wheel_serves(
+    warm: Builder, pythons: tuple[Python, ...]
+) -> None:
+    ran = Project(limited=version(pythons[0])).build(warm, pythons, "--type", "conda")
+
+    assert ran.code == 0, ran.err
+    packages = ran.document["artifacts"]
+    assert [package["serves"] for package in packages] == [
+        [f"conda-{python}-cpu-linux_x86_64"] for python in pythons
+    ]
+    names = [Path(package["path"]).name for package in packages]
+    assert [name.rpartition("_h")[0] for name in names] == [
+        f"tiny-1.0-py{str(python).removeprefix('cp')}_cpu" for python in pythons
+    ]
+    assert ran.hits == {"python": [False, True, True], "package": [False] * 3}
 
 
 def test_a_wheel_for_the_later_pythons_is_delivered_once(

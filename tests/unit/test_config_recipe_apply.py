@@ -224,6 +224,7 @@ def test_exactly_what_is_unknown_is_refused(text: str) -> None:
         "libtorch-none-rocm6.2-linux_x86_64-cxx11-shared_with_deps",
         "*-rocm6.2.4-*",
         "*-cp31[3-9]t-*",
+        "conda_lib-none-*",
     ],
 )
 def test_plausible_glob_is_taken(glob: str) -> None:
@@ -239,6 +240,8 @@ def test_plausible_glob_is_taken(glob: str) -> None:
         "*-cu130-*",
         "*-3.11-*",
         "manywheels-*",
+        "egg_lib-*",
+        "conda_lib-none-cuda",
         "*-cp39m-*",
         "*-linux-x86_64",
         "*-cuda*-cpu-*",

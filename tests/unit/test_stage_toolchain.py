@@ -153,3 +153,15 @@ def test_a_compiler_that_does_not_start_is_told(tmp_path: Path) -> None:
     with pytest.raises(BuilderError, match="does not answer") as caught:
         get(tmp_path, folder)
     assert caught.value.faults == ("cannot find libisl",)
+
+
+def test_a_plan_may_imagine_a_toolkit_and_says_what_to_install(tmp_path: Path) -> None:
+    folder = compilers(tmp_path / "bin")
+    target = Target.parse("manywheel-cp311-cuda100-linux_x86_64")
+    with pytest.raises(BuilderError, match=r"no CUDA 10\.0 toolkit"):
+        choose(target, machine(tmp_path, folder), Processes())
+    planned = choose(target, machine(tmp_path, folder), Processes(), planning=True)
+    assert planned.cuda is None
+    assert planned.architectures[0] == "35-real"
+    assert planned.missing.startswith("there is no CUDA 10.0 toolkit on this machine: install it")
+    assert "\n" not in planned.missing

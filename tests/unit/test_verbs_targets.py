@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from builder.config.python import Python
-from builder.config.recipe import Archive, Axes, CppArchive, Folder, Recipe, VersionRule
+from builder.config.recipe import Archive, Axes, Conda, CppArchive, Folder, Recipe, VersionRule
 from builder.config.target import Target
 from builder.errors import NothingSelected, UsageError
 from builder.requests import BuildRequest
@@ -95,6 +95,7 @@ def test_paths_are_told_from_versions(text: str, answer: bool) -> None:
 
 CPU = Target.parse("manywheel-cp311-cpu-linux_x86_64")
 CUDA = Target.parse("manywheel-cp311-cuda130-linux_x86_64")
+CONDA = Target.parse("conda-cp311-cpu-linux_x86_64")
 MAC = Target.parse("wheel-cp311-cpu-macos_arm64")
 
 
@@ -107,6 +108,7 @@ MAC = Target.parse("wheel-cp311-cpu-macos_arm64")
         pytest.param(WIDE, MAC, {}, "1.4.0", id="never on macOS"),
         pytest.param(WIDE, CUDA, {"channel": "nightly"}, "1.4.0.dev20261121+cu130", id="nightly"),
         pytest.param(WIDE, CPU, {"build_number": 2}, "1.4.0.post2+cpu", id="build number"),
+        pytest.param(WIDE, CONDA, {"build_number": 2}, "1.4.0.post2+cpu", id="conda as wheels"),
         pytest.param(WIDE, CPU, {"version": "2.0rc1"}, "2.0rc1", id="exactly that"),
         pytest.param(
             replace(WIDE, version=VersionRule(local="none")), CUDA, {}, "1.4.0", id="recipe says none"
@@ -118,6 +120,14 @@ MAC = Target.parse("wheel-cp311-cpu-macos_arm64")
 )  # fmt: skip
 def test_versions(recipe: Recipe, target: Target, asked: dict[str, Any], version: str) -> None:
     assert target_version(recipe, target, replace(ASKED, **asked), "1.4.0") == version
+
+
+def test_a_conda_file_is_named_by_its_own_rules() -> None:
+    recipe = replace(WIDE, conda=Conda(build_string="compatible", format="tar.bz2"))
+    assert (
+        file_name(recipe, CONDA, "1.4.0.post2+cpu") == "linux-64/answer-1.4.0-py3.11_cpu_2.tar.bz2"
+    )
+    assert file_name(recipe, CONDA, "") == "linux-64/answer-0-py3.11_cpu_0.tar.bz2"
 
 
 def test_a_version_nobody_says_is_left_to_the_wheel_unless_it_is_needed() -> None:

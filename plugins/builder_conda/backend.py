@@ -1,0 +1,190 @@
+"""Conda packages from trees: one for each Python, one with the core tree, and those to choose by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from builder.archive.wheel_name import WheelName
+from builder.backend import Package, Tools, Trees
+from builder.config.accelerator import Accelerator
+from builder.config.plan import Step
+from builder.config.recipe import Recipe
+from builder.config.spec import BuildSpec
+from builder.errors import BuilderError, UsageError
+from builder_conda.order import CHOICE, LIBRARY, PYTHON, Order
+
+__all__ = ["Conda", "CondaChoice", "CondaLibrary"]
+
+_FORMAT: Final = 1
+
+
+class Conda:
+    """The package type `conda`: a package for one Python."""
+
+    @property
+    def name(self) -> str:
+        """The package type."""
+        return PYTHON
+
+    @property
+    def needs_python(self) -> bool:
+        """A package is made for one Python."""
+        return True
+
+    def companions(self, recipe: Recipe) -> tuple[str, ...]:
+        """The package with the core tree, and those to choose by, where the recipe has them."""
+        conda = recipe.conda
+        accelerators = {Accelerator.parse(text) for text in recipe.axes.accelerators}
+        has_library = bool(conda.library) and recipe.core is not None
+        found = (
+            (LIBRARY, has_library),
+            (CHOICE, conda.choice and len(accelerators) > 1),
+        )
+        return tuple(name for name, is_made in found if is_made)
+
+    def splits(self, wheel: str) -> bool:
+        """A wheel with binaries becomes a package for each Python; one without serves them all."""
+        return not WheelName.parse(wheel).is_pure
+
+    def plan(self, spec: BuildSpec) -> tuple[Step, ...]:
+        """The steps of `package` as readable commands; paths are placeholders. Raises `UsageError`."""
+        _refuse(spec)
+        python = spec.target.python.version if spec.target.python else "{python}"
+        site = f"{{prefix}}/lib/python{python}/site-packages"
+        library = _order(spec).companion
+        relink = (
+            "relink",
+            *(("--to", library.stem) if library else ("--take", "{core}/lib")),
+            site,
+        )
+        return (Step(("unpack", "{wheel}", "--into", site)), Step(relink), *_pack(spec))
+
+    def identity(self, spec: BuildSpec, trees: Trees, tools: Tools) -> Mapping[str, object]:
+        """What writes bytes, and everything that a recipe says of the package."""
+        del trees, tools
+        return _identity(spec)
+
+    def package(self, spec: BuildSpec, trees: Trees, out: Path, tools: Tools) -> Package:
+        """Write one package into `out`. Raises `BuilderError`; then nothing is written."""
+        from builder_conda.python_package import package_python  # noqa: PLC0415  # planning is quick
+
+        if trees.python is None:
+            raise BuilderError(
+                f"`{spec.recipe.name}` has no python stage, so there is no wheel to package",
+                hint="give the recipe a [python] table",
+            )
+        wheel = next(trees.python.root.glob("*.whl"))
+        order = Order.of(spec, WheelName.parse(wheel.name).version)
+        return package_python(order, wheel, trees.core, out, tools)
+
+
+class CondaLibrary:
+    """The package type `conda_lib`: the core tree, which all Pythons share."""
+
+    @property
+    def name(self) -> str:
+        """The package type."""
+        return LIBRARY
+
+    @property
+    def needs_python(self) -> bool:
+        """C++ serves every Python, and none."""
+        return False
+
+    def plan(self, spec: BuildSpec) -> tuple[Step, ...]:
+        """The steps of `package` as readable commands; paths are placeholders. Raises `UsageError`."""
+        _refuse(spec)
+        if not spec.recipe.conda.library:
+            raise UsageError(
+                f"`{spec.recipe.name}` has no conda package for its core tree",
+                hint="name it with `conda.library` in the recipe",
+            )
+        archive = spec.recipe.archive
+        keep = [word for glob in archive.keep for word in ("--keep", glob)]
+        keep += [word for glob in archive.leave for word in ("--leave", glob)]
+        return (Step(("select", *keep, "{core}")), Step(("relink", "{prefix}")), *_pack(spec))
+
+    def identity(self, spec: BuildSpec, trees: Trees, tools: Tools) -> Mapping[str, object]:
+        """What writes bytes, and everything that a recipe says of the package."""
+        del trees, tools
+        return _identity(spec)
+
+    def package(self, spec: BuildSpec, trees: Trees, out: Path, tools: Tools) -> Package:
+        """Write one package into `out`. Raises `BuilderError`; then nothing is written."""
+        from builder_conda.library import package_library  # noqa: PLC0415  # as above
+
+        if trees.core is None:
+            raise BuilderError(
+                f"`{spec.recipe.name}` has no core stage, so there is no library to package",
+                hint="give the recipe a [core] table, or no `conda.library`",
+            )
+        return package_library(Order.of(spec), trees.core, out, tools)
+
+
+class CondaChoice:
+    """The package type `conda_choice`: a name by which people choose an accelerator."""
+
+    @property
+    def name(self) -> str:
+        """The package type."""
+        return CHOICE
+
+    @property
+    def needs_python(self) -> bool:
+        """It is empty."""
+        return False
+
+    def plan(self, spec: BuildSpec) -> tuple[Step, ...]:
+        """The steps of `package` as readable commands. Raises `UsageError`."""
+        _refuse(spec)
+        order = _order(spec)
+        return (Step(("pack", "--constrain", order.glob, order.name)),)
+
+    def identity(self, spec: BuildSpec, trees: Trees, tools: Tools) -> Mapping[str, object]:
+        """What writes bytes, and everything that a recipe says of the package."""
+        del trees, tools
+        return _identity(spec)
+
+    def package(self, spec: BuildSpec, trees: Trees, out: Path, tools: Tools) -> Package:
+        """Write one package into `out`. Raises `BuilderError`; then nothing is written."""
+        from builder_conda.library import package_choice  # noqa: PLC0415  # as above
+
+        del trees
+        return package_choice(_order(spec), out, tools)
+
+
+def _order(spec: BuildSpec) -> Order:
+    """The order of a plan, where the version may not be known."""
+    return Order.of(spec, "0")
+
+
+def _pack(spec: BuildSpec) -> tuple[Step, ...]:
+    order = _order(spec)
+    file = (
+        order.file
+        if spec.version
+        else f"{order.name}-{{version}}-{order.build}.{order.conda.format}"
+    )
+    profile = ("--profile", order.conda.profile)
+    return (Step(("pack", *profile, file)), Step(("verify", file)))
+
+
+def _refuse(spec: BuildSpec) -> None:
+    """Raise `UsageError` for a system whose binaries are not relinked for conda here."""
+    if spec.target.os != "linux":
+        raise UsageError(
+            f"`{spec.target}` cannot be made of trees",
+            hint="`builder convert --to conda` makes packages for macOS and Windows of finished wheels",
+        )
+
+
+def _identity(spec: BuildSpec) -> Mapping[str, object]:
+    import zstandard  # noqa: PLC0415  # as above
+
+    return {
+        "format": _FORMAT,
+        "zstandard": list(zstandard.ZSTD_VERSION),
+        **_order(spec).facts(),
+    }

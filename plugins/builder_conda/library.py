@@ -1,0 +1,62 @@
+"""The packages for no Python: the one with the core tree, and those that people choose by."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from builder.archive.conda_package import CondaPackage
+from builder.backend import Package, Tools
+from builder.config.naming_conda import package_of
+from builder.stage.tree import Tree
+from builder_conda.core import Core
+from builder_conda.linked import Around, has_device_code, known_libraries, linked
+from builder_conda.order import Order, sorted_specs
+from builder_conda.written import desk, floors, host_of, summary, too_short, unused, written
+
+__all__ = ["package_choice", "package_library"]
+
+_CHOICE_VERSION: Final = "1.0"
+"""Of a choice that has no version of its own; what it says never changes."""
+
+
+def package_library(order: Order, tree: Tree, out: Path, tools: Tools) -> Package:
+    """Write the package with a core tree into `out`. Raises `BuilderError`; then nothing is written.
+
+    Who links to it requires, from then on, this library or a later one that still serves.
+    """
+    core = Core.of(tree, order.recipe.archive)
+    requires = order.conda.library_depends
+    brought = known_libraries(requires, order.conda.libraries)
+    around = Around(brought=brought, host=host_of(order))
+    done = linked(order.name, core.binaries, core.ends, around)
+    package = CondaPackage(
+        order.name, order.version, order.build, order.subdir, order.number,
+        depends=sorted_specs(requires, floors(order, core.binaries)),
+        about=summary(order), run_exports=order.run_exports,
+    )  # fmt: skip
+    epoch = tree.facts.get("epoch", 0)
+    with desk(tools) as work:
+        files = tuple(core.packed(done.edits, work))
+        return written(
+            order, package, files, out, tools,
+            epoch=epoch if isinstance(epoch, int) else 0,
+            notes=(*too_short(files), *unused(brought, done)),
+            outside=done.outside, device_code=has_device_code(core.binaries),
+        )  # fmt: skip
+
+
+def package_choice(order: Order, out: Path, tools: Tools) -> Package:
+    """Write the package by whose name people choose an accelerator: it is empty, and keeps others out.
+
+    It says nothing of a version, so that those who chose go on to the next; and it has the same bytes
+    on every system and in every release.
+    """
+    main = package_of(order.recipe)
+    constrains = tuple(f"{name} * {order.glob}" for name in (main, order.conda.library) if name)
+    package = CondaPackage(
+        order.name, order.accelerator.dotted or _CHOICE_VERSION, "0", "noarch",
+        noarch="generic", constrains=constrains,
+        about={"summary": f"keeps {main} to its builds for {order.accelerator}"},
+    )  # fmt: skip
+    return written(order, package, (), out, tools, epoch=0)
