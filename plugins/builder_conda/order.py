@@ -19,6 +19,7 @@ from builder.config.naming_conda import (
 from builder.config.recipe import Conda, Recipe
 from builder.config.spec import BuildSpec
 from builder.config.target import Target
+from builder.config.version import parse_version
 from builder.errors import BuilderError
 
 __all__ = ["CHOICE", "LIBRARY", "PYTHON", "Order", "sorted_specs"]
@@ -117,10 +118,8 @@ class Order:
         parts = _PARTS.get(self.conda.run_exports)
         if parts is None:
             return {}
-        release = [int(word) for word in self.version.split("+")[0].split(".") if word.isdigit()]
-        release = (release + [0] * parts)[:parts]
-        release[-1] += 1
-        above = ".".join(map(str, release))
+        release = [*parse_version(self.version).release, *(0 for _ in range(parts))][:parts]
+        above = ".".join(map(str, (*release[:-1], release[-1] + 1)))
         return {"weak": (f"{self.name} >={self.version},<{above}.0a0",)}
 
     @property

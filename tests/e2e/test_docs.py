@@ -221,4 +221,4 @@ def test_a_package_type_without_its_plugin_is_one_clear_error(workplace: Workpla
     done = workplace.type("builder build sample --type tarball --without-plugin tarball")
     assert done.returncode == 2
     assert "no backend makes packages of type `tarball`" in done.stderr
-    assert "installed backends: libtorch, manywheel" in done.stderr
+    assert "installed backends: conda, conda_choice, conda_lib, libtorch, manywheel;" in done.stderr

@@ -86,6 +86,7 @@ def test_a_wheel_with_binaries_is_split_and_a_pure_one_is_not() -> None:
         ("1.4.0", "major", ("libsample >=1.4.0,<2.0a0",)),
         ("1.4.0", "minor", ("libsample >=1.4.0,<1.5.0a0",)),
         ("1.4", "patch", ("libsample >=1.4,<1.4.1.0a0",)),
+        ("1.4rc1", "minor", ("libsample >=1.4rc1,<1.5.0a0",)),
         ("2.0.0.dev20261121", "major", ("libsample >=2.0.0.dev20261121,<3.0a0",)),
     ],
 )
