@@ -461,3 +461,48 @@ def test_an_interpreter_that_is_not_there_is_told(tmp_path: Path) -> None:
 
     assert installed.facts is None
     assert "could not be started" in installed.fault
+
+
+ALONE = "import sys\nassert 'tiny' not in sys.modules, 'tiny was here before'\n"
+SAMPLES: Mapping[str, tuple[dict[str, str | bytes], Checks]] = {
+    "env.install": ({"tiny/__init__.py": "changed\n"}, Checks()),
+    "env.versions": (
+        {"tiny-1.0.dist-info/METADATA": METADATA.replace("1.0", "1.1")},
+        Checks(),
+    ),
+    "env.import": ({"tiny/__init__.py": "import nothing_here\n"}, Checks(imports=("tiny",))),
+    "env.loaded": ({"tiny/__init__.py": TWICE}, Checks()),
+    "env.commands": ({"tiny/works.py": "raise SystemExit(3)\n"}, Checks()),
+    "env.neighbours": (
+        {"near/__init__.py": ALONE},
+        Checks(imports=("tiny",), neighbours=("near",)),
+    ),
+}
+"""What breaks each check, and nothing else about the wheel; and what the recipe asks for."""
+
+
+def test_every_check_in_an_environment_has_a_sample() -> None:
+    assert set(SAMPLES) == {one.id for one in CATALOGUE if one.needs == "environment"}
+
+
+@pytest.mark.parametrize("id_", SAMPLES)
+def test_a_sound_environment_passes_and_a_broken_one_does_not(lab: Lab, id_: str) -> None:
+    changes, checks = SAMPLES[id_]
+    run_it = ((str(lab.python), "-c", "import tiny.works"),)
+    checks = replace(checks, commands=run_it if id_ == "env.commands" else ())
+    sound: dict[str, str | bytes] = {**FILES, "tiny/works.py": "", "near/__init__.py": ""}
+    if id_ == "env.loaded":
+        library = _host("libstdc++.so.6")
+        own = "libstdc++-0123abcd.so.6"
+        text = TWICE.format(host=str(library), own=own)
+        sound[f"tiny.libs/{own}"] = library.read_bytes()
+        changes = {"tiny/__init__.py": text}
+    lab.install(sound)
+    good = lab.check(id_, checks, lab.wheel(sound))
+    broken = sound if id_ in {"env.install", "env.versions"} else {**sound, **changes}
+    lab.install(changes)
+    bad = lab.check(id_, checks, lab.wheel(broken))
+
+    assert (good.status, good.problems) == ("pass", ())
+    assert bad.status == "fail"
+    assert bad.problems

@@ -490,6 +490,11 @@ def test_wheels_of_one_version_are_for_the_same_pythons(
     assert text in " ".join((*result.problems, result.reason))
 
 
+def test_every_check_of_a_set_has_its_tests_above() -> None:
+    ids = {one.id for one in CATALOGUE if one.needs == "set"}
+    assert ids == {"set.files", "set.metadata", "set.complete"}
+
+
 def test_one_wheel_alone_is_no_set(tmp_path: Path) -> None:
     one = wheel(tmp_path, f"one-1-{LINUX}.whl", {"one.py": b""})
 
