@@ -14,7 +14,17 @@ from builder.config.spec import BuildSpec
 from builder.process import Processes
 from builder.stage.tree import Tree
 
-__all__ = ["Accompanied", "Backend", "Package", "Splits", "Tools", "Trees", "Trial", "Tries"]
+__all__ = [
+    "Accompanied",
+    "Backend",
+    "Judges",
+    "Package",
+    "Splits",
+    "Tools",
+    "Trees",
+    "Trial",
+    "Tries",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +121,18 @@ class Accompanied(Protocol):
         """The package types that belong to this one, for a recipe; asked for with it, if not by name.
 
         Each is called after this one, with a word behind `_`, so that recipes can have overrides for it.
+        """
+        ...
+
+
+@runtime_checkable
+class Judges(Protocol):
+    """A backend whose packages of one call have to be right together: which one users get, for example."""
+
+    def judge(self, packages: tuple[Path, ...], tools: Tools) -> tuple[Trial, ...]:
+        """Questions about all packages of a call, its companions' too; a problem keeps them all back.
+
+        Raises `BuilderError` when they cannot be asked.
         """
         ...
 

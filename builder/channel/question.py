@@ -34,7 +34,7 @@ class Question:
 
     `cuda` is the version that its driver supports, or empty without a GPU. `virtual` says more about
     it (`__glibc`). `installed` are specs of the environment that is there before; what of it the
-    question does not name is kept where it can be.
+    question does not name is kept where it can be. A value may have a build behind the version.
     """
 
     specs: tuple[str, ...]
@@ -70,7 +70,7 @@ class Question:
             "specs": list(self.specs),
             "subdir": self.subdir,
             "installed": list(self.installed),
-            "virtual": [[name, version, "0"] for name, version in sorted(self.machine.items())],
+            "virtual": [_virtual(*row) for row in sorted(self.machine.items())],
         }
 
 
@@ -101,6 +101,11 @@ class Answer:
     def of(self, name: str) -> Choice | None:
         """The package of one name, if there is one."""
         return next((choice for choice in self.chosen if choice.name == name), None)
+
+
+def _virtual(name: str, text: str) -> list[str]:
+    version, _, build = text.partition(" ")
+    return [name, version, build or "0"]
 
 
 def cause(text: str) -> tuple[str, ...]:

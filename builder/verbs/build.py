@@ -24,6 +24,7 @@ from builder.stage.tree import Tree
 from builder.stage.workbench import Workbench
 from builder.verbs.check import check_package
 from builder.verbs.companions import pythonless, with_companions
+from builder.verbs.judging import judge_nodes, judge_of
 from builder.verbs.lines import (
     Line,
     covers,
@@ -85,6 +86,8 @@ def build(
     nodes = [
         node for line in lines for node in _nodes(line, lines, request, bench, plugins, events)
     ]
+    if request.check:
+        nodes += judge_nodes(lines, "check", _made_file, bench, events)
     unique = tuple({node.name: node for node in nodes}.values())
     results = run_graph(unique, request.jobs or machine.cores, stop=bench.processes.stop)
     outcome = BuildOutcome(
@@ -181,10 +184,11 @@ def _nodes(
             events, line, job, lambda done: _run_check(line, done, bench, plugins, own=own)
         )
         jobs.append(Node(job, check, needs=(f"package {name}",)))
+    verdict = judge_of(line, lines) if request.check else ""
     deliver_job = Node(
         f"deliver {name}",
         lambda done: _run_deliver(line, later, done, last, request.output),
-        needs=(f"{last} {name}",),
+        needs=(f"{last} {name}", *((verdict,) if verdict else ())),
         after=(
             *(f"deliver {other.name}" for other in earlier),
             *(f"{last} {other.name}" for other in later),
@@ -299,6 +303,10 @@ def _run_package(line: Line, earlier: Sequence[Line], done: Results, bench: Work
 
     tree, hit = bench.store.make(package_key(line, trees, bench), write)
     return Made(tree, _stage("package", tree, hit=hit), line.name)
+
+
+def _made_file(made: Made) -> Path:
+    return _package_file(made.tree)
 
 
 def _package_file(tree: Tree) -> Path:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from builder.archive.wheel_name import WheelName
-from builder.backend import Package, Tools, Trees
+from builder.backend import Package, Tools, Trees, Trial
 from builder.config.accelerator import Accelerator
 from builder.config.plan import Step
 from builder.config.recipe import Recipe
@@ -43,6 +43,12 @@ class Conda:
             (CHOICE, conda.choice and len(accelerators) > 1),
         )
         return tuple(name for name, is_made in found if is_made)
+
+    def judge(self, packages: tuple[Path, ...], tools: Tools) -> tuple[Trial, ...]:
+        """Which accelerator users get, by the answers of a solver. Raises `BuilderError`."""
+        from builder_conda.verdict import solved  # noqa: PLC0415  # planning is quick
+
+        return (solved(packages, tools),)
 
     def splits(self, wheel: str) -> bool:
         """A wheel with binaries becomes a package for each Python; one without serves them all."""
