@@ -25,9 +25,12 @@ pytestmark = [
 ]
 
 _BIN = Path(sys.executable).parent
-_BIG = ("av-", "opencv_", "pyarrow-", "pyside6_", "rasterio-", "scipy-")
-_CUDA = "torch-2.9.0-cp311-cp311-manylinux_2_28_x86_64.whl"
-"""It takes auditwheel more minutes than a test should."""
+_BIG = ("av-", "opencv_", "pyarrow-", "rasterio-", "scipy-")
+_LONG = (
+    "torch-2.9.0-cp311-cp311-manylinux_2_28_x86_64.whl",
+    "pyside6_essentials-6.9.3-cp39-abi3-manylinux_2_28_x86_64.whl",
+)
+"""They take auditwheel more minutes than a test should; `benchmarks/inspecting.py` asks it about Qt."""
 
 
 class Difference(NamedTuple):
@@ -55,7 +58,7 @@ MUSL_1_1 = Difference(
 LINUX = tuple(
     pytest.param(name, marks=pytest.mark.heavy if name.startswith((*_BIG, "torch-")) else ())
     for name in wheels.known()
-    if "linux_" in name and name != _CUDA
+    if "linux_" in name and name not in _LONG
 )
 
 
