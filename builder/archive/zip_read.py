@@ -12,7 +12,7 @@ import struct
 import zlib
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, NoReturn, Self
 
@@ -23,7 +23,7 @@ from builder.archive.tally import Tally
 from builder.archive.zip_directory import read_directory, widened
 from builder.archive.zip_entry import DEFLATED, ENCRYPTED, METHODS, Entry, ZipError, method_name
 from builder.archive.zip_format import MAX_32
-from builder.errors import UsageError
+from builder.errors import BuilderError, UsageError
 
 __all__ = ["Entry", "Zip", "ZipError"]
 
@@ -260,6 +260,33 @@ class Zip:
             yield held
         finally:
             held.close()
+
+    def save(
+        self, entry: Entry, file: Path, also: Callable[[memoryview], None] = lambda _: None
+    ) -> None:
+        """Write the content of a member to a new file, and hand every window of it to `also`.
+
+        Raises `BuilderError` when it cannot be written; then nothing is left of it.
+        """
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with file.open("xb") as out:
+
+                def take(window: memoryview) -> None:
+                    also(window)
+                    out.write(window)
+
+                if entry.size > WINDOW:
+                    self.stream(entry, take)
+                else:
+                    take(memoryview(self.read(entry)))
+        except OSError as error:
+            with suppress(OSError):
+                file.unlink()
+            raise BuilderError(
+                f"`{file}` cannot be written: {error.strerror or error}",
+                hint="free space or choose another temporary folder",
+            ) from error
 
     def _inflate(
         self, entry: Entry, sink: Callable[[memoryview], None], *, blocks: bool

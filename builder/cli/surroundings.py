@@ -76,9 +76,9 @@ def this_platform() -> tuple[str, str]:
 
 def this_subdir() -> str:
     """What conda calls this machine's platform."""
-    system, arch = this_platform()
-    word = {"macos": "osx", "windows": "win"}.get(system, system)
-    return f"{word}-{ {'x86_64': '64', 'i686': '32'}.get(arch, arch) }"
+    from builder.config.naming import subdir_of  # noqa: PLC0415  # asked by one verb only
+
+    return subdir_of(*this_platform())
 
 
 def recipe_roots(folder: Path) -> tuple[Path, ...]:

@@ -34,6 +34,7 @@ __all__ = [
     "parse_conda_build_string",
     "record_line",
     "record_path",
+    "subdir_of",
     "wheel_name",
     "wheel_platform",
 ]
@@ -123,8 +124,13 @@ def conda_name(project: str, version: str, build_string: str, *, suffix: str = "
 
 def conda_subdir(target: Target) -> str:
     """The platform folder of a conda channel: `linux-64`, `osx-arm64`, `win-32`."""
-    arch = _CONDA_ARCHITECTURES.get(target.arch, target.arch)
-    return f"{_CONDA_SYSTEMS[target.os]}-{arch}"
+    return subdir_of(target.os, target.arch)
+
+
+def subdir_of(os: str, arch: str) -> str:
+    """The same for a system and an architecture as targets name them."""
+    system = next((word for name, word in _CONDA_SYSTEMS.items() if name == os), os)
+    return f"{system}-{_CONDA_ARCHITECTURES.get(arch, arch)}"
 
 
 def conda_build_string(target: Target, number: int, *, cuda: str = "", cudnn: str = "") -> str:

@@ -87,7 +87,7 @@ def build(
         node for line in lines for node in _nodes(line, lines, request, bench, plugins, events)
     ]
     if request.check:
-        nodes += judge_nodes(lines, "check", _made_file, bench, events)
+        nodes += judge_nodes(lines, "check", bench, events)
     unique = tuple({node.name: node for node in nodes}.values())
     results = run_graph(unique, request.jobs or machine.cores, stop=bench.processes.stop)
     outcome = BuildOutcome(
@@ -305,19 +305,11 @@ def _run_package(line: Line, earlier: Sequence[Line], done: Results, bench: Work
     return Made(tree, _stage("package", tree, hit=hit), line.name)
 
 
-def _made_file(made: Made) -> Path:
-    return _package_file(made.tree)
-
-
-def _package_file(tree: Tree) -> Path:
-    return tree.root / str(tree.facts["file"])
-
-
 def _run_check(line: Line, done: Results, bench: Workbench, plugins: Plugins, *, own: bool) -> Made:
     packed = done[f"package {line.name}"]
     assert isinstance(packed, Made)
     core = _tree(done, core_job(line)) if line.core and own else None
-    path = _package_file(packed.tree)
+    path = packed.file
     if isinstance(line.backend, Tries):
         report = try_package(path, line.spec, line.backend, bench)
     else:
@@ -330,9 +322,9 @@ def _run_check(line: Line, done: Results, bench: Workbench, plugins: Plugins, *,
             for problem in (result.problems or (result.reason,))
         ]
         raise BuilderError(
-            f"`{_package_file(packed.tree).name}` did not pass its checks",
+            f"`{packed.file.name}` did not pass its checks",
             faults=problems,
-            hint=f"look at it with `builder check {_package_file(packed.tree)}`",
+            hint=f"look at it with `builder check {packed.file}`",
         )
     return replace(packed, report=report)
 
@@ -351,10 +343,10 @@ def _run_deliver(line: Line, later: Sequence[Line], done: Results, last: str, ou
         same = isinstance(packed, Made) and packed.owner == line.name
         if same and isinstance(result, Failed):
             raise BuilderError(
-                f"`{_package_file(made.tree).name}` is not delivered: `{result.node}` failed on the same bytes",
+                f"`{made.file.name}` is not delivered: `{result.node}` failed on the same bytes",
                 hint="see that failure",
             )
-    file = _package_file(made.tree)
+    file = made.file
     for extra in sorted(made.tree.root.iterdir()):
         if extra != file:  # what was written beside it: a manifest, debug information
             deliver(extra, output)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
 from builder.backend import Judges, Tools
 from builder.errors import BuilderError
@@ -31,7 +30,6 @@ def judge_of(line: Line, lines: Sequence[Line]) -> str:
 def judge_nodes(
     lines: Sequence[Line],
     last: str,
-    file_of: Callable[[Made], Path],
     bench: Workbench,
     events: Events,
 ) -> list[Node[Made]]:
@@ -44,7 +42,7 @@ def judge_nodes(
         Node(
             name,
             lambda done, name=name, group=group: _judged(  # type: ignore[misc]  # mypy#1484
-                name, group, last, done, file_of, bench, events
+                name, group, last, done, bench, events
             ),
             after=tuple(f"{last} {line.name}" for line in group),
         )
@@ -57,7 +55,6 @@ def _judged(
     group: Sequence[Line],
     last: str,
     done: Mapping[str, Made | Failed],
-    file_of: Callable[[Made], Path],
     bench: Workbench,
     events: Events,
 ) -> Made:
@@ -71,7 +68,7 @@ def _judged(
         for line in group
         if isinstance(line.backend, Judges) and name == f"judge {line.backend.name}"
     )
-    files = tuple(dict.fromkeys(map(file_of, sound)))
+    files = tuple(dict.fromkeys(made.file for made in sound))
     folder = bench.store.scratch()
     try:
         tools = Tools(bench.processes, bench.machine, bench.machine.python, folder, folder / "log")

@@ -25,6 +25,11 @@ class Made:
     report: Report | None = None
     path: Path | None = None
 
+    @property
+    def file(self) -> Path:
+        """The package in its tree."""
+        return self.tree.root / str(self.tree.facts["file"])
+
 
 Results = Mapping[str, "Made | Failed"]
 

@@ -7,12 +7,12 @@ import shutil
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
 
 from builder.archive.deliver import deliver
 from builder.archive.file import file_digest
 from builder.channel import channel
 from builder.config.accelerator import Accelerator
+from builder.config.naming import subdir_of
 from builder.config.plan import Plan, PlannedStage, Step
 from builder.config.python import parse_pythons
 from builder.errors import BuilderError, UsageError
@@ -24,11 +24,6 @@ from builder_conda.recipe_engine import RECIPE, Made, Order
 from builder_conda.rewrite import unpack_package, write_again
 
 __all__ = ["CondaRecipes"]
-
-_SUBDIRS: Final = {
-    "linux_x86_64": "linux-64", "linux_i686": "linux-32", "macos_x86_64": "osx-64", "macos_arm64": "osx-arm64",
-    "windows_x86_64": "win-64", "windows_arm64": "win-arm64", "windows_i686": "win-32",
-}  # fmt: skip
 
 
 class CondaRecipes:
@@ -111,7 +106,7 @@ def _order(folder: Path, request: BuildRequest, tools: ForeignTools) -> Order:
         request.variant_files,
         _pythons(request),
         _accelerators(request),
-        _subdir(request),
+        subdir_of(request.os, request.arch),
         epoch=request.epoch,
         jobs=request.jobs or tools.machine.cores,
         check=request.check,
@@ -136,11 +131,6 @@ def _accelerators(request: BuildRequest) -> tuple[str, ...]:
         return ()
     found = [Accelerator.parse(word) for word in request.accelerators]
     return tuple(row.dotted if row.kind == "cuda" else row.kind for row in found)
-
-
-def _subdir(request: BuildRequest) -> str:
-    name = f"{request.os}_{request.arch}"
-    return _SUBDIRS.get(name, name.replace("_", "-", 1))
 
 
 def _shown(values: Mapping[str, str]) -> str:

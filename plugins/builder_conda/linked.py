@@ -29,6 +29,7 @@ __all__ = [
     "cuda_floor",
     "glibc_floor",
     "has_device_code",
+    "host_libraries",
     "known_libraries",
     "linked",
     "offered",
@@ -144,6 +145,11 @@ def cuda_floor(binaries: Mapping[str, Binary], version: str) -> str:
     major = version.partition(".")[0]
     has_machine_code = any(code.startswith("sm_") for code in codes)
     return major if has_machine_code and int(major) >= _MINOR_COMPATIBLE else version
+
+
+def host_libraries() -> tuple[str, ...]:
+    """Globs over libraries that every machine has, the loader's own and the drivers' left out."""
+    return _known().host
 
 
 def has_device_code(binaries: Mapping[str, Binary]) -> bool:

@@ -12,14 +12,14 @@ from fnmatch import fnmatchcase
 from posixpath import basename
 from typing import Any, Final
 
-__all__ = ["BASELINE", "Linked", "allowed_by", "link_problems"]
+from builder_conda.linked import host_libraries
 
-BASELINE: Final = (
-    "ld-linux*.so*", "ld64.so*", "libanl.so.1", "libc.so.6", "libdl.so.2", "libgcc_s.so.1", "libm.so.6",
-    "libmvec.so.1", "libpthread.so.0", "libresolv.so.2", "librt.so.1", "libstdc++.so.6", "libutil.so.1",
-    "linux-vdso.so.1", "libcuda.so.1", "libnvidia-ml.so.1",
+__all__ = ["Linked", "allowed_by", "link_problems"]
+
+_MORE: Final = (
+    "ld-linux*.so*", "ld64.so*", "linux-vdso.so.1", "libcuda.so.1", "libnvidia-ml.so.1",
 )  # fmt: skip
-"""What every machine that a package is for brings: glibc, the compilers' own runtimes, the driver's libraries."""
+"""What a machine brings besides glibc and the compilers' own runtimes: loaders, the driver's libraries."""
 _ELSEWHERE: Final = frozenset({"python"})
 """Depended on for what it runs, whether or not it is linked to."""
 
@@ -70,7 +70,7 @@ def allowed_by(recipe: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, .
 
 
 def _missing(path: str, library: str, owner: str, allowed: Iterable[str]) -> Iterator[str]:
-    patterns = (*BASELINE, *allowed)
+    patterns = (*host_libraries(), *_MORE, *allowed)
     if any(fnmatchcase(library, pattern) for pattern in patterns):
         return
     if owner:

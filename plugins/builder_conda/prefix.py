@@ -24,6 +24,8 @@ _GRAM: Final = len(_PAD) - 2
 """Of a padded prefix, as much as one immediate operand holds."""
 _PIECE: Final = 16
 """Of any other one, as much as one constant holds."""
+_ANCHOR: Final = 8
+_WINDOW: Final = 1 << 20
 _NEAR: Final = 16
 """Pieces that are not farther apart are of one text."""
 _MOST: Final = 1000
@@ -85,7 +87,7 @@ def leaks(content: memoryview, prefix: str) -> tuple[Leak, ...]:
     """
     raw = prefix.encode()
     pieces = _pieces(raw)
-    if not pieces:
+    if not pieces or not _may_hold(content, pieces):
         return ()
     data = bytes(content)
     pattern = re.compile(b"(?=" + b"|".join(map(re.escape, pieces)) + b")")
@@ -113,6 +115,22 @@ def _pieces(prefix: bytes) -> tuple[bytes, ...]:
     # What lies before the last folder is the beginning of other paths as well.
     first = max(0, prefix.rstrip(b"/").rfind(b"/") + 2 - _PIECE)
     return tuple(prefix[at : at + _PIECE] for at in range(first, len(prefix) - _PIECE + 1))
+
+
+def _may_hold(content: memoryview, pieces: Sequence[bytes]) -> bool:
+    """Whether some piece may be in a content: nearly none has any, and looking for each takes long."""
+    anchors = _anchors(pieces)
+    windows = (
+        bytes(content[at : at + _WINDOW + _ANCHOR]) for at in range(0, len(content), _WINDOW)
+    )
+    return any(anchor in window for window in windows for anchor in anchors)
+
+
+def _anchors(pieces: Sequence[bytes]) -> tuple[bytes, ...]:
+    """Few short texts, one of which is in every piece; the pieces follow each other, a byte apart."""
+    text = pieces[0] + b"".join(piece[-1:] for piece in pieces[1:])
+    step = len(pieces[0]) - _ANCHOR + 1
+    return tuple(text[at : at + _ANCHOR] for at in range(0, len(text) - _ANCHOR + 1, step))
 
 
 def _is_within(at: int, size: int, whole: Sequence[int], length: int) -> bool:

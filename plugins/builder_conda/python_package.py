@@ -11,7 +11,7 @@ from packaging.requirements import Requirement
 
 from builder.archive.conda_package import CondaFile, CondaPackage
 from builder.archive.wheel import Wheel, judge
-from builder.archive.zip_read import Entry, Zip
+from builder.archive.zip_read import Zip
 from builder.backend import Package, Tools
 from builder.binary import Binary, BinaryError, looks_like, read
 from builder.config.python import Python
@@ -99,7 +99,7 @@ class _Case:
         taken, core = self._taken(binaries), self.core
         if core is not None:
             binaries |= {path: one for path, one in core.binaries.items() if path in taken}
-        ends = {path: core.ends[path] for path in taken & core.links.keys()} if core else {}
+        ends = {path: end for path, end in core.ends.items() if path in taken} if core else {}
         needs = self._needs()
         done = linked(self.order.name, binaries, ends, self._around(needs))
         members = self._members(archive, own, done)
@@ -132,7 +132,8 @@ class _Case:
         for entry in self.wheel.entries:
             if entry.kind != "file" or looks_like(archive.head(entry, _HEAD)) is None:
                 continue
-            content = _unpacked(archive, entry, self.work / "wheel" / entry.name)
+            content = self.work / "wheel" / entry.name
+            archive.save(entry, content)
             try:
                 binary = read(content)
             except BinaryError as error:
@@ -240,21 +241,3 @@ class _Case:
         if companion and companion.name not in done.used:
             notes.append(f"requires `{companion.name}`, and no binary needs one of its libraries")
         return tuple(notes)
-
-
-def _unpacked(archive: Zip, entry: Entry, file: Path) -> Path:
-    """A member as a file. Raises `BuilderError`."""
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("xb") as out:
-
-            def take(window: memoryview) -> None:
-                out.write(window)
-
-            archive.stream(entry, take)
-    except OSError as error:
-        raise BuilderError(
-            f"`{file}` cannot be written: {error.strerror or error}",
-            hint="free space or choose another temporary folder",
-        ) from error
-    return file

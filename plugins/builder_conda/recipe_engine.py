@@ -13,15 +13,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Final
 
 from builder.archive.conda_write import Format, Profile
 from builder.archive.deliver import deliver
 from builder.archive.file import file_digest
-from builder.binary import elf
-from builder.binary.model import BinaryError
+from builder.binary import BinaryError, read
 from builder.channel import channel
 from builder.errors import BuilderError, Interrupted, UsageError
 from builder.events import Event, Events, ignore
@@ -69,9 +67,9 @@ class Order:
     keep: bool = False
     again: tuple[str, ...] = ("builder", "build")
 
-    def place(self, output: Rendered) -> Path:
+    def place(self, stem: str) -> Path:
         """The folder of one output: the same for the same recipe, wherever that lies."""
-        text = (self.folder / RECIPE).read_bytes() + output.stem.encode()
+        text = (self.folder / RECIPE).read_bytes() + stem.encode()
         return self.store / "conda" / hashlib.sha256(text).hexdigest()[:_KEY]
 
 
@@ -125,9 +123,7 @@ def build_all(order: Order, rattler: Rattler, *, events: Events = ignore) -> tup
 
 def debug_shell(order: Order, stem: str) -> str:
     """A command that enters the environment of a build that was kept. Raises `UsageError`."""
-    text = (order.folder / RECIPE).read_bytes() + stem.encode()
-    place = order.store / "conda" / hashlib.sha256(text).hexdigest()[:_KEY]
-    found = sorted(place.glob("bld/*/work/build_env.sh"))
+    found = sorted(order.place(stem).glob("bld/*/work/build_env.sh"))
     if not found:
         raise UsageError(
             f"no build of `{stem}` was kept",
@@ -172,7 +168,7 @@ class _Work:
         return replace(made, seconds=round(seconds, 3))
 
     def _made(self, output: Rendered) -> Made:
-        place = self._order.place(output)
+        place = self._order.place(output.stem)
         logs = self._order.store / "logs"
         for folder in (place.parent, logs):
             folder.mkdir(parents=True, exist_ok=True)
@@ -388,11 +384,7 @@ def _refuse_links(output: Rendered, unpacked: Unpacked, owners: Mapping[str, str
 
 
 def _needed(path: Path) -> tuple[str, ...]:
-    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as view:
-        window = memoryview(view)
-        try:
-            return elf.read(window).needed
-        except BinaryError:
-            return ()  # objects and damaged files are linked to nothing
-        finally:
-            window.release()
+    try:
+        return read(path).needed
+    except BinaryError:
+        return ()  # objects and damaged files are linked to nothing

@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import posixpath
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -146,28 +145,5 @@ def _unpacked(wheel: Zip, entry: Entry, path: str, file: Path) -> Part:
         digest.update(raw)
         content = raw
     else:
-        _written(wheel, entry, file, digest.update)
+        wheel.save(entry, file, digest.update)
     return Part(path, content, may_run, entry=entry, sha256=digest.hexdigest())
-
-
-def _written(wheel: Zip, entry: Entry, file: Path, also: Callable[[memoryview], None]) -> None:
-    """Write a member to a file, and give every window of it to another one as well."""
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("xb") as out:
-
-            def take(window: memoryview) -> None:
-                also(window)
-                out.write(window)
-
-            if entry.size > _WINDOW:
-                wheel.stream(entry, take)
-            else:
-                take(memoryview(wheel.read(entry)))
-    except OSError as error:
-        with suppress(OSError):
-            file.unlink()
-        raise BuilderError(
-            f"`{file}` cannot be written: {error.strerror or error}",
-            hint="free space or choose another temporary folder",
-        ) from error

@@ -40,3 +40,23 @@ def test_pieces_are_told_with_their_place(prefix: str, size: int) -> None:
     assert all(leak.offset > len(raw) for leak in found)
     assert f"at {found[0].offset:#x}" in str(found[0])
     assert "near" in str(found[0])
+
+
+PLAIN = "/opt/build/store/work/0123456789abcdef/prefix"
+
+
+@pytest.mark.parametrize(
+    ("prefix", "text", "size"),
+    [
+        (PLAIN, PLAIN[PLAIN.rindex("/") - 14 :], 16),
+        (f"/opt/{'placehold_' * 20}", "acehold_placeho", 8),
+    ],
+    ids=["plain", "padded"],
+)
+def test_every_piece_is_found_wherever_it_lies(prefix: str, text: str, size: int) -> None:
+    edge = b"." * ((1 << 20) - 5)  # across what is looked at together
+    for at in range(len(text) - size + 1):
+        for before in (b"", edge):
+            content = before + text[at : at + size].encode() + b"."
+            found = leaks(memoryview(content), prefix)
+            assert [(one.offset, one.size) for one in found] == [(len(before), size)]
