@@ -17,6 +17,8 @@ from builder.stage.tree import Tree
 __all__ = [
     "Accompanied",
     "Backend",
+    "Home",
+    "Installs",
     "Judges",
     "Package",
     "Splits",
@@ -129,10 +131,44 @@ class Accompanied(Protocol):
 class Judges(Protocol):
     """A backend whose packages of one call have to be right together: which one users get, for example."""
 
-    def judge(self, packages: tuple[Path, ...], tools: Tools) -> tuple[Trial, ...]:
+    def judge(
+        self, packages: tuple[Path, ...], channels: tuple[str, ...], tools: Tools
+    ) -> tuple[Trial, ...]:
         """Questions about all packages of a call, its companions' too; a problem keeps them all back.
 
-        Raises `BuilderError` when they cannot be asked.
+        `channels` hold what users have already. Raises `BuilderError` when they cannot be asked.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """An environment that a package was installed into. `core` is its folder, where it holds C++ to use."""
+
+    python: Path
+    core: Path | None = None
+
+
+@runtime_checkable
+class Installs(Protocol):
+    """A backend whose packages get into environments by a client of their own, out of channels."""
+
+    def absent(self, spec: BuildSpec, channels: tuple[str, ...], machine: Machine) -> str:
+        """Why no environment can be made for a package here, or nothing."""
+        ...
+
+    def install(
+        self,
+        package: Path,
+        beside: tuple[Path, ...],
+        spec: BuildSpec,
+        channels: tuple[str, ...],
+        tools: Tools,
+    ) -> Home:
+        """An environment below `tools.work` with a package, as a user gets it.
+
+        `beside` are all packages of the call; what none of them is comes from `channels` (folders, URLs, names).
+        Raises `BuilderError` when it cannot be installed.
         """
         ...
 

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 from builder.channel.question import Answer, Choice, Question
 
-__all__ = ["Expectation", "Solver", "Verdict", "judge", "standard"]
+__all__ = ["Expectation", "Solver", "Verdict", "judge", "needs_gpu", "standard"]
 
 _CPU: Final = "cpu"
 _WORDS: Final = ("cuda", "gpu")
@@ -25,11 +25,15 @@ class Solver(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """Of one question: the package it is about, and a glob for its build; `""` means that nothing can be installed."""
+    """Of one question: the package it is about, and a glob for its build; `""` means that nothing can be installed.
+
+    `version` is the one that is meant, where only one is.
+    """
 
     question: Question
     package: str
     build: str
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,7 @@ def standard(
     `cuda` (versions of drivers, `12.8`) each of them is asked about, else one that is newer than all.
     """
     builds = [row for row in entries if row.get("name") == name]
-    with_gpu = [row for row in builds if _needs_gpu(row)]
+    with_gpu = [row for row in builds if needs_gpu(row)]
     if not with_gpu or len(with_gpu) == len(builds):
         return ()
     bare = Question((name,), subdir)
@@ -80,7 +84,8 @@ def standard(
     return tuple(found)
 
 
-def _needs_gpu(row: Mapping[str, object]) -> bool:
+def needs_gpu(row: Mapping[str, object]) -> bool:
+    """Whether an entry of an index is a build for machines with a GPU."""
     depends = row.get("depends")
     words = depends if isinstance(depends, list) else []
     build = str(row.get("build"))
@@ -100,7 +105,7 @@ def _is_met(row: Expectation, answer: Answer) -> bool:
     choice = answer.of(row.package)
     if choice is None or not row.build:
         return choice is None and not row.build
-    return _fits(choice.build, row.build)
+    return _fits(choice.build, row.build) and row.version in {"", choice.version}
 
 
 def _fits(build: str, glob: str) -> bool:
@@ -113,12 +118,13 @@ def _pointed(row: Expectation) -> Question:
     """The same question by somebody who knows which build it should be."""
     if not row.build or row.build.startswith("!"):
         return row.question
-    return replace(row.question, specs=(*row.question.specs, f"{row.package}=*={row.build}"))
+    spec = f"{row.package}={row.version or '*'}={row.build}"
+    return replace(row.question, specs=(*row.question.specs, spec))
 
 
 def _problem(row: Expectation, answer: Answer, other: Answer) -> str:
     choice = answer.of(row.package)
-    meant = "that nothing can be installed" if not row.build else _meant(row.build)
+    meant = "that nothing can be installed" if not row.build else _meant(row)
     if choice is None:
         why = "; ".join(answer.why) or f"`{row.package}` is not in the environment"
         return f"{row.question}: expected {meant} of `{row.package}`, got nothing: {why}"
@@ -126,8 +132,10 @@ def _problem(row: Expectation, answer: Answer, other: Answer) -> str:
     return f"{row.question}: expected {meant}, got `{choice}`{': ' if reason else ''}{reason}"
 
 
-def _meant(glob: str) -> str:
-    return f"no build `{glob[1:]}`" if glob.startswith("!") else f"a build `{glob}`"
+def _meant(row: Expectation) -> str:
+    glob = row.build
+    text = f"no build `{glob[1:]}`" if glob.startswith("!") else f"a build `{glob}`"
+    return f"{text} of version {row.version}" if row.version else text
 
 
 def _reasons(row: Expectation, choice: Choice, other: Answer) -> Iterator[str]:

@@ -23,11 +23,21 @@ _LIMIT: Final = 30 * 60.0
 
 
 class Client:
-    """py-rattler with the channels it looks into, the first with the highest priority."""
+    """py-rattler with the channels it looks into, the first with the highest priority.
+
+    Where they `are_one`, a package is looked for in all of them.
+    """
 
     def __init__(
-        self, channels: Sequence[str], machine: Machine, processes: Processes, cache: Path
+        self,
+        channels: Sequence[str],
+        machine: Machine,
+        processes: Processes,
+        cache: Path,
+        *,
+        are_one: bool = False,
     ) -> None:
+        self._are_one = are_one
         self._urls = tuple(dict.fromkeys(channel_url(text) for text in channels))
         self._machine, self._processes, self._cache = machine, processes, cache
 
@@ -46,6 +56,7 @@ class Client:
             raise BuilderError("solving needs py-rattler, which is not installed", hint=INSTALL)
         job = {
             "channels": self._urls,
+            "are_one": self._are_one,
             "cache": str(self._cache.absolute()),
             "prefix": str(prefix or ""),
             "questions": [question.to_json() for question in questions],

@@ -46,7 +46,7 @@ async def _answer(question: Job, job: Job, gateway: Gateway) -> Mapping[str, obj
     from rattler.exceptions import SolverError  # noqa: PLC0415  # as above
 
     try:
-        records = await _solved(question, job["channels"], gateway)
+        records = await _solved(question, job, gateway)
     except SolverError as error:
         return {"chosen": [], "why": str(error)}
     if job["prefix"]:
@@ -54,10 +54,12 @@ async def _answer(question: Job, job: Job, gateway: Gateway) -> Mapping[str, obj
     return {"chosen": [_told(record) for record in records], "why": ""}
 
 
-async def _solved(question: Job, channels: Sequence[str], gateway: Gateway) -> list[RepoDataRecord]:
+async def _solved(question: Job, job: Job, gateway: Gateway) -> list[RepoDataRecord]:
     """The environment; of one that is there before, everything is kept that the question does not name."""
-    from rattler import MatchSpec, solve  # noqa: PLC0415  # as above
+    from rattler import ChannelPriority, MatchSpec, solve  # noqa: PLC0415  # as above
 
+    channels: Sequence[str] = job["channels"]
+    priority = ChannelPriority.Disabled if job["are_one"] else ChannelPriority.Strict
     specs = [MatchSpec(spec, strict=False) for spec in question["specs"]]  # as people write them
     named = {spec.name.normalized for spec in specs}
     platforms = [question["subdir"], "noarch"]
@@ -70,6 +72,7 @@ async def _solved(question: Job, channels: Sequence[str], gateway: Gateway) -> l
             gateway,
             platforms,
             virtual_packages=virtual,
+            channel_priority=priority,
         )
     kept = [record for record in before if record.name.normalized not in named]
     return await solve(
@@ -79,6 +82,7 @@ async def _solved(question: Job, channels: Sequence[str], gateway: Gateway) -> l
         platforms,
         locked_packages=kept,
         virtual_packages=virtual,
+        channel_priority=priority,
     )
 
 

@@ -39,8 +39,8 @@ __all__ = ["command"]
     "channels",
     multiple=True,
     metavar="C",
-    help="What the version is for: release, test or nightly [release]. For a conda recipe: a channel it may take "
-    "packages from (URL, folder, name); the first has the highest priority.",
+    help="What the version is for: release, test or nightly [release]. For conda packages: a channel to take others "
+    "from (URL, folder, name), for the build and its checks; the first has the highest priority.",
 )
 @foreign_options
 @click.option(

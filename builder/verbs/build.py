@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from builder.archive.deliver import deliver
-from builder.backend import Splits, Tools, Trees, Tries
+from builder.backend import Installs, Splits, Tools, Trees, Tries
 from builder.config.machine import Machine
 from builder.config.plan import Plan
 from builder.errors import BuilderError, Interrupted
@@ -38,6 +38,7 @@ from builder.verbs.outcome import Made, Results, artifacts, core_job, failures_o
 from builder.verbs.resolve import find_recipe, resolve
 from builder.verbs.schedule import Failed, Node, run_graph
 from builder.verbs.trials import try_package
+from builder.verbs.using import Using
 
 __all__ = ["build", "plan"]
 
@@ -83,11 +84,14 @@ def build(
     lines, hopeless = _lay(request, bench, plugins)
     for failure in hopeless:
         events(Event("failed", failure.target, failure.error.partition("\n")[0]))
+    using = Using(lines, request.channels, bench, tuple(plugins.checks()))
     nodes = [
-        node for line in lines for node in _nodes(line, lines, request, bench, plugins, events)
+        node
+        for line in lines
+        for node in _nodes(line, lines, request, bench, plugins, using, events)
     ]
     if request.check:
-        nodes += judge_nodes(lines, "check", bench, events)
+        nodes += judge_nodes(lines, "check", request.channels, bench, events)
     unique = tuple({node.name: node for node in nodes}.values())
     results = run_graph(unique, request.jobs or machine.cores, stop=bench.processes.stop)
     outcome = BuildOutcome(
@@ -138,52 +142,22 @@ def _nodes(
     request: BuildRequest,
     bench: Workbench,
     plugins: Plugins,
+    using: Using,
     events: Events,
 ) -> list[Node[Made]]:
-    """The jobs of one target: core, python, package, check, deliver. Equal core jobs have one name."""
+    """The jobs of one target: core, python, package, check, use, deliver. Equal core jobs have one name."""
     name = line.name
     earlier, later = neighbours(line, lines)
-    jobs: list[Node[Made]] = []
-    if line.core is not None:
-        jobs.append(
-            Node(
-                core_job(line),
-                _told(events, line, line.core.title, lambda _: _run_core(line, bench)),
-            )
-        )
-    if line.python is not None:
-        jobs.append(
-            Node(
-                f"python {name}",
-                _told(events, line, line.python.title, lambda done: _run_python(line, done, bench)),
-                needs=(core_job(line),) if line.core else (),
-                after=() if line.is_pilot else (f"python {line.pilot}",),
-            )
-        )
-    before = tuple(job.name for job in jobs)
-    jobs.append(
-        Node(
-            f"package {name}",
-            _told(
-                events,
-                line,
-                f"package {name}",
-                lambda done: _run_package(line, earlier, done, bench),
-            ),
-            needs=before,
-            after=tuple(f"package {other.name}" for other in earlier),
-        )
+    compiled = _compiling(line, bench, events)
+    title = f"package {name}"
+    package = Node(
+        title,
+        _told(events, line, title, lambda done: _run_package(line, earlier, done, bench)),
+        needs=tuple(job.name for job in compiled),
+        after=tuple(f"package {other.name}" for other in earlier),
     )
-    last = "check" if request.check else "package"
-    if request.check:
-        # The consumer compiles against the core tree, which is the same for all wheels made from it.
-        first = next(other for other in lines if other.core_digest == line.core_digest)
-        own = first.name == name
-        job = f"check {name}"
-        check = _told(
-            events, line, job, lambda done: _run_check(line, done, bench, plugins, own=own)
-        )
-        jobs.append(Node(job, check, needs=(f"package {name}",)))
+    proofs = _proving(line, lines, bench, plugins, using, events) if request.check else []
+    last = (proofs or [package])[-1].name.partition(" ")[0]
     verdict = judge_of(line, lines) if request.check else ""
     deliver_job = Node(
         f"deliver {name}",
@@ -194,7 +168,45 @@ def _nodes(
             *(f"{last} {other.name}" for other in later),
         ),
     )
-    return [*jobs, deliver_job]
+    return [*compiled, package, *proofs, deliver_job]
+
+
+def _compiling(line: Line, bench: Workbench, events: Events) -> list[Node[Made]]:
+    """The jobs before a package is made."""
+    jobs: list[Node[Made]] = []
+    if line.core is not None:
+        core = _told(events, line, line.core.title, lambda _: _run_core(line, bench))
+        jobs.append(Node(core_job(line), core))
+    if line.python is not None:
+        python = _told(events, line, line.python.title, lambda done: _run_python(line, done, bench))
+        needs = (core_job(line),) if line.core else ()
+        after = () if line.is_pilot else (f"python {line.pilot}",)
+        jobs.append(Node(f"python {line.name}", python, needs, after))
+    return jobs
+
+
+def _proving(
+    line: Line,
+    lines: Sequence[Line],
+    bench: Workbench,
+    plugins: Plugins,
+    using: Using,
+    events: Events,
+) -> list[Node[Made]]:
+    """The jobs between a package and its delivery, in their order."""
+    name = line.name
+    # The consumer compiles against the core tree, which is the same for all packages made from it.
+    alike = [other for other in lines if other.core_digest == line.core_digest]
+    own = alike[0].name == name
+    job = f"check {name}"
+    check = _told(events, line, job, lambda done: _run_check(line, done, bench, plugins, own=own))
+    checked = Node(job, check, needs=(f"package {name}",))
+    if not isinstance(line.backend, Installs):
+        return [checked]
+    first = next(other for other in alike if isinstance(other.backend, Installs)).name == name
+    use = _told(events, line, f"use {name}", lambda done: _sound(using.use(line, done, own=first)))
+    after = tuple(f"check {other.name}" for other in using.beside(line))
+    return [checked, Node(f"use {name}", use, (job,), after)]
 
 
 def _told(
@@ -212,14 +224,15 @@ def _told(
                 events(Event("failed", job, error.message, time.monotonic() - started))
             raise
         seconds = time.monotonic() - started
-        hit = made.stage.hit and not job.startswith("check ")
+        proves = job.startswith(("check ", "use "))
+        hit = made.stage.hit and not proves
         served = made.owner != line.name and hit
         text = f"served by the package of {made.owner}" if served else ""
         if job.startswith("package ") and not served:
             for warning in _texts(made.tree.facts.get("warnings")):
                 events(Event("warning", job, warning))
         events(Event("finished", job, text, seconds, hit=hit))
-        if job.startswith("check "):
+        if proves:
             return made
         return replace(made, stage=replace(made.stage, seconds=round(seconds, 3)))
 
@@ -315,18 +328,23 @@ def _run_check(line: Line, done: Results, bench: Workbench, plugins: Plugins, *,
     else:
         facts = packed.tree.facts
         report = check_package(path, line.spec, core, bench, plugins.checks(), facts)
-    if not report.ok:
-        problems = [
-            f"{result.id}: {problem}"
-            for result in report.failures
-            for problem in (result.problems or (result.reason,))
-        ]
-        raise BuilderError(
-            f"`{packed.file.name}` did not pass its checks",
-            faults=problems,
-            hint=f"look at it with `builder check {packed.file}`",
-        )
-    return replace(packed, report=report)
+    return _sound(replace(packed, report=report))
+
+
+def _sound(made: Made) -> Made:
+    """What was checked. Raises `BuilderError` with every problem in its report."""
+    if made.report is None or made.report.ok:
+        return made
+    problems = [
+        f"{result.id}: {problem}"
+        for result in made.report.failures
+        for problem in (result.problems or (result.reason,))
+    ]
+    raise BuilderError(
+        f"`{made.file.name}` did not pass its checks",
+        faults=problems,
+        hint=f"look at it with `builder check {made.file}`",
+    )
 
 
 def _run_deliver(line: Line, later: Sequence[Line], done: Results, last: str, output: Path) -> Made:

@@ -12,7 +12,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from builder.archive.conda import INDEX, read_info
 from builder.archive.wheel import WheelName
-from builder.backend import Backend
+from builder.backend import Backend, Home
 from builder.channel.package import SUFFIXES
 from builder.config.apply import expand
 from builder.config.machine import Machine
@@ -38,7 +38,7 @@ from smoke.runner import Request, check_artifact, check_environment, subject_of
 from smoke.subject import Core, Expectations, Installed, Release, Subject
 from smoke.together import check_together
 
-__all__ = ["Knowledge", "check", "check_package", "newest_for"]
+__all__ = ["Knowledge", "check", "check_home", "check_package", "newest_for"]
 
 _LONGEST_INDEX: Final = 1 << 20
 
@@ -150,8 +150,8 @@ def check_package(
 ) -> Report:
     """The report on a package that was just built, in an environment of its own target.
 
-    `facts` are those of its `Package`. A conda package is looked at and not installed: that is a solver's
-    to do. One that is neither (of a plugin's backend) is one skip, with the reason.
+    `facts` are those of its `Package`. A conda package is looked at and not installed: that is its backend's
+    to do (`Installs`). One that is neither (of a plugin's backend) is one skip, with the reason.
     """
     is_conda = path.name.endswith(SUFFIXES) and INDEX in read_info(path, {INDEX: _LONGEST_INDEX})
     if path.suffix != ".whl" and not is_conda:
@@ -176,6 +176,22 @@ def check_package(
     if is_conda:
         return report
     return merged(report, _in_fresh_environment(subject, spec.interpreter or bench.host, own))
+
+
+def check_home(
+    home: Home, spec: BuildSpec, bench: Workbench, folder: Path, extra: Iterable[Check] = ()
+) -> Report:
+    """The report on an environment that a package was installed into, by what its recipe asks for.
+
+    Processes work below `folder`.
+    """
+    recipe, toolchain = spec.recipe, spec.toolchain
+    programs = (toolchain.cuda.root / "bin",) if toolchain.cuda else ()
+    known = Knowledge(recipe.bundle, recipe=recipe.folder, core=home.core, programs=programs)
+    own = _Bench(known, (*CATALOGUE, *extra), bench.machine, bench.processes)
+    ready = open_environment(home.python, own.path, folder / "neutral", bench.processes)
+    subject = Subject(home.python.parent.parent, "environment", checks=recipe.checks)
+    return _probe(subject, ready, folder, own)
 
 
 def _check_one(

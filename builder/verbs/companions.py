@@ -8,7 +8,12 @@ from builder.plugins import Plugins
 from builder.requests import BuildRequest
 from builder.verbs.targets import types_of
 
-__all__ = ["pythonless", "with_companions"]
+__all__ = ["belongs", "pythonless", "with_companions"]
+
+
+def belongs(package_type: str, name: str) -> bool:
+    """Whether a package type is that of a backend called `name`, or one of its companions."""
+    return package_type == name or package_type.startswith(f"{name}_")
 
 
 def with_companions(request: BuildRequest, recipe: Recipe, plugins: Plugins) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from builder.backend import Installs
 from builder.config import discover
 from builder.config.machine import Machine
 from builder.config.plan import Plan
@@ -59,8 +60,10 @@ def claimed(
         recipes = plugins.foreign_recipes().get(request.types[0])
         if recipes is not None and recipes.claims(folder):
             return Foreign(recipes, folder, request, machine, events)
+    backends = [plugins.backends().get(name) for name in request.types]
+    installs = any(isinstance(backend, Installs) for backend in backends)
     given = {
-        "--channel": bool(request.channels),
+        "--channel": bool(request.channels) and not installs,
         "--variants": bool(request.variant_files),
         "--engine": bool(request.engine),
         "--debug-shell": bool(request.debug_shell),
@@ -71,7 +74,7 @@ def claimed(
             faults=[
                 f"`{request.recipe}` is none, or `--type` does not name one type that builds it"
             ],
-            hint="`builder build FOLDER --type conda` builds a folder with a `recipe.yaml`; `--channel` "
-            "of other recipes is release, test or nightly",
+            hint="`builder build FOLDER --type conda` builds a folder with a `recipe.yaml`; without `--type "
+            "conda`, `--channel` is release, test or nightly",
         )
     return None

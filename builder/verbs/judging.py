@@ -9,6 +9,7 @@ from builder.backend import Judges, Tools
 from builder.errors import BuilderError
 from builder.events import Event, Events
 from builder.stage.workbench import Workbench
+from builder.verbs.companions import belongs
 from builder.verbs.lines import Line
 from builder.verbs.outcome import Made
 from builder.verbs.schedule import Failed, Node
@@ -23,13 +24,14 @@ def judge_of(line: Line, lines: Sequence[Line]) -> str:
     """
     kind = line.spec.target.package_type
     judges = {other.backend.name for other in lines if isinstance(other.backend, Judges)}
-    found = (name for name in sorted(judges) if kind == name or kind.startswith(f"{name}_"))
+    found = (name for name in sorted(judges) if belongs(kind, name))
     return next((f"judge {name}" for name in found), "")
 
 
 def judge_nodes(
     lines: Sequence[Line],
     last: str,
+    channels: tuple[str, ...],
     bench: Workbench,
     events: Events,
 ) -> list[Node[Made]]:
@@ -42,7 +44,7 @@ def judge_nodes(
         Node(
             name,
             lambda done, name=name, group=group: _judged(  # type: ignore[misc]  # mypy#1484
-                name, group, last, done, bench, events
+                name, group, last, done, channels, bench, events
             ),
             after=tuple(f"{last} {line.name}" for line in group),
         )
@@ -55,6 +57,7 @@ def _judged(
     group: Sequence[Line],
     last: str,
     done: Mapping[str, Made | Failed],
+    channels: tuple[str, ...],
     bench: Workbench,
     events: Events,
 ) -> Made:
@@ -72,7 +75,7 @@ def _judged(
     folder = bench.store.scratch()
     try:
         tools = Tools(bench.processes, bench.machine, bench.machine.python, folder, folder / "log")
-        trials = backend.judge(files, tools)
+        trials = backend.judge(files, channels, tools)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     for trial in trials:

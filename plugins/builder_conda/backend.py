@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Final
 
 from builder.archive.wheel_name import WheelName
-from builder.backend import Package, Tools, Trees, Trial
+from builder.backend import Home, Package, Tools, Trees, Trial
 from builder.config.accelerator import Accelerator
+from builder.config.machine import Machine
 from builder.config.plan import Step
 from builder.config.recipe import Recipe
 from builder.config.spec import BuildSpec
@@ -44,11 +45,35 @@ class Conda:
         )
         return tuple(name for name, is_made in found if is_made)
 
-    def judge(self, packages: tuple[Path, ...], tools: Tools) -> tuple[Trial, ...]:
-        """Which accelerator users get, by the answers of a solver. Raises `BuilderError`."""
-        from builder_conda.verdict import solved  # noqa: PLC0415  # planning is quick
+    def judge(
+        self, packages: tuple[Path, ...], channels: tuple[str, ...], tools: Tools
+    ) -> tuple[Trial, ...]:
+        """Which build users get, new ones and those of an earlier release, by the answers of a solver.
 
-        return (solved(packages, tools),)
+        Raises `BuilderError`.
+        """
+        from builder_conda.verdict import solved, upgraded  # noqa: PLC0415  # planning is quick
+
+        return (solved(packages, tools), upgraded(packages, channels, tools))
+
+    def absent(self, spec: BuildSpec, channels: tuple[str, ...], machine: Machine) -> str:
+        """Why no environment can be made for a package here, or nothing."""
+        from builder_conda.home import absent  # noqa: PLC0415  # planning is quick
+
+        return absent(spec.target, channels, machine)
+
+    def install(
+        self,
+        package: Path,
+        beside: tuple[Path, ...],
+        spec: BuildSpec,
+        channels: tuple[str, ...],
+        tools: Tools,
+    ) -> Home:
+        """What a user gets, in a prefix that is as long as they come. Raises `BuilderError`."""
+        from builder_conda.home import install  # noqa: PLC0415  # as above
+
+        return install(package, beside, spec, channels, tools)
 
     def splits(self, wheel: str) -> bool:
         """A wheel with binaries becomes a package for each Python; one without serves them all."""

@@ -16,13 +16,17 @@ from typing import Final, cast
 from builder.archive.conda_package import SUBDIRS
 from builder.backend import Tools, Trial
 from builder.channel import channel
-from builder.channel.judge import Expectation, judge, standard
+from builder.channel.judge import Expectation, judge, needs_gpu, standard
 from builder.channel.package import Listed, read_listed
+from builder.channel.question import Question
 from builder.channel.solve import INSTALL, Client
 
-__all__ = ["expectations", "imagined", "solved"]
+__all__ = ["expectations", "imagined", "solved", "upgraded", "upgrades"]
 
 _ID: Final = "conda.solver"
+_UPGRADE: Final = "conda.upgrade"
+_NEWEST: Final = "99.0"
+"""A driver that runs everything."""
 _BOUND: Final = re.compile(r"(>=|<=|==|!=|~=|<|>|=|)\s*(\d[\w.!+]*)")
 _LEAST: Final = frozenset({"", "=", "==", "~=", ">="})
 _PYTHON: Final = re.compile(r"python (\d+\.\d+)\.\*")
@@ -36,11 +40,37 @@ def solved(packages: Sequence[Path], tools: Tools) -> Trial:
         return Trial(_ID, reason="no package is there with and without a requirement of a GPU")
     if find_spec("rattler") is None:
         return Trial(_ID, reason=f"py-rattler is not installed: {INSTALL}")
+    client = _client(packages, listed, (), tools)
+    return Trial(_ID, tuple(one.problem for one in judge(asked, client) if one.problem))
+
+
+def upgraded(packages: Sequence[Path], channels: tuple[str, ...], tools: Tools) -> Trial:
+    """What users of an earlier release would not get when they upgrade. Raises `BuilderError`."""
+    if not channels:
+        return Trial(_UPGRADE, reason="no channel was given that may hold an earlier release")
+    if find_spec("rattler") is None:
+        return Trial(_UPGRADE, reason=f"py-rattler is not installed: {INSTALL}")
+    listed = [read_listed(path) for path in packages]
+    asked = upgrades(listed)
+    before = [replace(one.question, specs=one.question.installed, installed=()) for one in asked]
+    published = Client(channels, tools.machine, tools.processes, tools.work / "cache", are_one=True)
+    answers = zip(asked, published.solve(before), strict=True) if asked else ()
+    there = [row for row, answer in answers if answer.chosen]
+    if not there:
+        return Trial(_UPGRADE, reason="the channels hold no earlier release that can be installed")
+    client = _client(packages, listed, channels, tools)
+    return Trial(_UPGRADE, tuple(one.problem for one in judge(there, client) if one.problem))
+
+
+def _client(
+    packages: Sequence[Path], listed: Sequence[Listed], channels: tuple[str, ...], tools: Tools
+) -> Client:
+    """A solver to whom the packages are in the same channel as what people have."""
     folder = tools.work / "channel"
     channel.create(folder, sorted({row.subdir for row in listed} - {"noarch"}))
     channel.add(folder, packages)
-    client = Client((str(folder),), tools.machine, tools.processes, tools.work / "cache")
-    return Trial(_ID, tuple(one.problem for one in judge(asked, client) if one.problem))
+    urls = (str(folder), *channels)
+    return Client(urls, tools.machine, tools.processes, tools.work / "cache", are_one=True)
 
 
 def expectations(listed: Sequence[Listed]) -> tuple[Expectation, ...]:
@@ -57,6 +87,55 @@ def expectations(listed: Sequence[Listed]) -> tuple[Expectation, ...]:
         for specs in [[spec for row in (*rows, *_others(listed, name)) for spec in _depends(row)]]
         for one in standard(name, [row.entry for row in rows], subdir)
     )
+
+
+def upgrades(listed: Sequence[Listed]) -> tuple[Expectation, ...]:
+    """Upgrades where an earlier version or build is: to the new build that is for the machine.
+
+    People who chose the processor keep it. What is newer than this release is not looked at.
+    """
+    names = {str(row.entry["name"]) for row in listed}
+    groups: dict[tuple[str, str, str], list[Listed]] = {}
+    for row in listed:
+        if _python_of(row):
+            place = (str(row.entry["name"]), row.subdir, _python_of(row))
+            groups.setdefault(place, []).append(row)
+    return tuple(
+        Expectation(
+            replace(question, installed=(earlier, *question.installed)),
+            name,
+            str(row.entry["build"]),
+            str(row.entry["version"]),
+        )
+        for (name, _, _), rows in sorted(groups.items())
+        for question, row in _owners(rows, has_choice=f"{name}-cpu" in names)
+        for earlier in _earlier(row)
+    )
+
+
+def _owners(rows: Sequence[Listed], *, has_choice: bool) -> Iterator[tuple[Question, Listed]]:
+    """Each kind of machine with what is on it, and the one of the new builds that it is to get."""
+    name, version, python = rows[0].entry["name"], rows[0].entry["version"], _python_of(rows[0])
+    bare = Question((f"{name} <={version}",), rows[0].subdir, installed=(f"python {python}.*",))
+    plain = [row for row in rows if not needs_gpu(row.entry)]
+    others = [row for row in rows if needs_gpu(row.entry)]
+    if plain:
+        yield bare, max(plain, key=_number)
+    if others:
+        yield replace(bare, cuda=_NEWEST), max(others, key=_number)
+    if plain and others and has_choice:
+        chose = (*bare.installed, f"{name}-cpu")
+        yield replace(bare, cuda=_NEWEST, installed=chose), max(plain, key=_number)
+
+
+def _earlier(row: Listed) -> tuple[str, ...]:
+    """What people may have: an earlier version, or an earlier build of this one."""
+    name, version = row.entry["name"], row.entry["version"]
+    return (f"{name} <{version}", f"{name}[version='=={version}',build_number='<{_number(row)}']")
+
+
+def _number(row: Listed) -> int:
+    return cast("int", row.entry["build_number"])
 
 
 def imagined(specs: Iterable[str], own: Iterable[str]) -> Mapping[str, str]:

@@ -37,7 +37,9 @@ def _install(subject: Subject) -> Outcome | Skip:
     if installed.facts is None:
         return Outcome((f"{installed.python}: {installed.fault}",))
     if subject.content is None:
-        return Skip("no wheel was given to compare the environment with")
+        each = installed.facts.distributions
+        lines = (line for one in each for line in _unmet_requirements(one, installed.facts))
+        return Outcome(warnings=tuple(dict.fromkeys(lines)))
     one = _distribution(subject, installed.facts)
     if one is None:
         return Outcome((f"{_project(subject)}: is not installed in {installed.facts.prefix}",))
@@ -206,8 +208,8 @@ _ANY: tuple[Kind, ...] = ("wheel", "environment")
 CHECKS = (
     Check(
         "env.install",
-        "The environment holds the wheel's exact bytes and every dependency that it declares.",
-        ("wheel",),
+        "The interpreter answers; a wheel's exact bytes are there, and every dependency that is declared.",
+        _ANY,
         "environment",
         "correct `Requires-Dist`, or find out which installer step changes files",
         _install,

@@ -17,7 +17,17 @@ from builder.archive.conda_package import CondaFile, CondaPackage
 from builder.archive.conda_write import write_conda
 from builder.channel.channel import add, create
 
-__all__ = ["ABI", "LEAN", "VERSION", "Client", "interpreters", "judged", "make_channel", "reason"]
+__all__ = [
+    "ABI",
+    "LEAN",
+    "VERSION",
+    "Client",
+    "add_openmp",
+    "interpreters",
+    "judged",
+    "make_channel",
+    "reason",
+]
 
 VERSION = f"{sys.version_info[0]}.{sys.version_info[1]}"
 ABI = f"cp{sys.version_info[0]}{sys.version_info[1]}{sys.abiflags}"
@@ -89,6 +99,15 @@ def make_channel(
     for version in versions:
         add(folder, _packages(version, prefixes[version], work, without))
     return folder
+
+
+def add_openmp(channel: Path, work: Path) -> None:
+    """What conda-forge calls `_openmp_mutex`: the OpenMP runtime of the compiler, here this machine's."""
+    argv = ["gcc", "-print-file-name=libgomp.so.1"]
+    said = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.strip()
+    library = CondaFile("lib/libgomp.so.1", Path(said).resolve())
+    package = CondaPackage("_openmp_mutex", "4.5", "2_gnu", "linux-64")
+    add(channel, [write_conda(work, package, [library], epoch=0, profile="fast")])
 
 
 def _packages(version: str, prefix: Path, work: Path, without: frozenset[str]) -> list[Path]:

@@ -5,6 +5,8 @@ Compiler results and downloads are those of the user's cache, so a second run on
 
 from __future__ import annotations
 
+import json
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -12,13 +14,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from builder.archive.conda import INDEX, read_info
 from builder.binary import Binary
+from builder.channel.channel import add
 from builder.cli.surroundings import environment, this_machine
 from builder.config.discover import find
+from builder.converter import Conversion
 from builder.errors import BuilderError
 from builder.process import Processes
 from builder.stage import system
+from builder.verbs.convert import convert
 from builder.verbs.inspect import inspect
+from tests.e2e import conda_channel
+from tests.e2e.conda_channel import add_openmp, make_channel
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Builder, Ran
@@ -107,3 +115,24 @@ def test_torch_scatter_finds_torch_beside_it_and_requires_it(builder: Builder) -
         assert not path.startswith("torch_scatter.libs/"), "nothing of torch is grafted"
         if any(name.startswith("libtorch") for name in binary.needed):
             assert "$ORIGIN/../torch/lib" in (*binary.rpath, *binary.runpath)
+
+
+@pytest.mark.skipif(bool(conda_channel.reason()), reason=conda_channel.reason())
+def test_lightgbm_trains_in_an_environment_of_conda(builder: Builder, tmp_path: Path) -> None:
+    skip_unless_ready("lightgbm")
+    channel = make_channel(tmp_path / "channel", tmp_path)
+    add_openmp(channel, tmp_path)
+    argv = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--only-binary=:all:"]
+    wanted = ("numpy==2.4.6", "scipy==1.17.1", "narwhals==2.29.0")
+    subprocess.run([*argv, "--dest", str(tmp_path / "wheels"), *wanted], check=True)
+    wheels = sorted((tmp_path / "wheels").iterdir())
+    made = convert(wheels, output_dir=tmp_path / "others", wishes=Conversion(compression="fast"))
+    add(channel, [row.made.path for row in made])
+    words = ("--type", "conda", "--python", THIS, "--cuda", "cpu", "--channel", str(channel))
+
+    artifact = built(builder.build("lightgbm", *words, "--json"))
+
+    found = {row["id"]: row["status"] for row in artifact["report"]["results"]}
+    assert (found["env.install"], found["env.import"]) == ("pass", "pass")
+    depends = json.loads(read_info(Path(artifact["path"]), {INDEX: 1 << 20})[INDEX])["depends"]
+    assert {"_openmp_mutex", "scipy", f"python {THIS}.*"} <= set(depends)

@@ -137,6 +137,30 @@ def test_what_differs_from_the_wheel_is_reported(
         assert found.startswith(expected)
 
 
+def test_an_environment_of_others_says_what_its_distributions_lack(lab: Lab) -> None:
+    lab.install(FILES)
+    assert lab.check("env.install", Checks(), None).status == "pass"
+    lab.install({"tiny-1.0.dist-info/METADATA": REQUIRES, "other_name-1.dist-info/METADATA": OTHER})
+
+    result = lab.check("env.install", Checks(), None)
+
+    assert result.status == "warn"
+    assert len(result.problems) == 3
+    assert result.problems[1] == "tiny: requires `Other.Name (>=2)`, installed is 1"
+
+
+@pytest.mark.parametrize("kind", ["wheel", "environment"])
+def test_an_interpreter_that_does_not_answer_is_a_failure_of_its_environment(
+    tmp_path: Path, kind: Kind
+) -> None:
+    installed = open_environment(tmp_path / "python", (), tmp_path / "scratch", Processes())
+    subject = Subject(tmp_path, kind, Content(()) if kind == "wheel" else None, installed)
+
+    report = run(subject, CATALOGUE, ["environment"])
+
+    assert [row.id for row in report.failures] == ["env.install"]
+
+
 def test_a_missing_file_is_reported(lab: Lab) -> None:
     lab.install(FILES)
 
@@ -413,7 +437,7 @@ def test_a_package_that_does_not_import_by_itself_has_no_neighbours(lab: Lab) ->
     assert "does not import by itself" in result.reason
 
 
-@pytest.mark.parametrize("id_", ["env.import", "env.loaded", "env.commands", "env.install"])
+@pytest.mark.parametrize("id_", ["env.import", "env.loaded", "env.commands", "env.versions"])
 def test_nothing_to_do_is_skipped_with_a_reason(lab: Lab, id_: str) -> None:
     result = lab.check(id_, Checks(), None)
 

@@ -57,8 +57,11 @@ class Judging(Text):
 
     most: int = 2
 
-    def judge(self, packages: tuple[Path, ...], tools: Tools) -> tuple[Trial, ...]:
+    def judge(
+        self, packages: tuple[Path, ...], channels: tuple[str, ...], tools: Tools
+    ) -> tuple[Trial, ...]:
         del tools
+        assert channels == ()
         count = len({path.read_text() for path in packages})
         if count == 1:
             return (Trial("tour.many", reason="there is one only"),)

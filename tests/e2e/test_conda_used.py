@@ -1,0 +1,88 @@
+"""Packages from trees in environments of their own: solved from channels, created far down, and checked there."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from builder.cli.surroundings import recipe_roots
+from tests.e2e.conda_channel import LEAN, make_channel, reason
+from tests.e2e.conftest import HOST, Builder, Ran
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.xdist_group("conda_used"),
+    pytest.mark.skipif(bool(reason()), reason=reason()),
+]
+SAMPLE = recipe_roots(Path(__file__).parents[2])[0] / "sample"
+
+
+@pytest.fixture(scope="module")
+def channel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    work = tmp_path_factory.mktemp("channel")
+    return make_channel(work / "channel", work, without=LEAN - {"email", "urllib"})
+
+
+def built(builder: Builder, channel: Path, recipe: str = "sample") -> Ran:
+    return builder.build(
+        recipe, "--type", "conda", "--cuda", "cpu", "--python", HOST, "--channel", str(channel), "--json",
+    )  # fmt: skip
+
+
+def statuses(ran: Ran) -> dict[str, str]:
+    """What each check said of the package for Python."""
+    (made,) = (one for one in ran.document["artifacts"] if one["target"].startswith("conda-"))
+    return {row["id"]: row["status"] for row in made["report"]["results"]}
+
+
+def test_the_suite_runs_where_a_user_would_have_it(warm: Builder, channel: Path) -> None:
+    ran = built(warm, channel)
+
+    assert ran.code == 0, ran.err
+    found = statuses(ran)
+    asked = ("env.install", "env.import", "env.loaded", "env.commands", "consumer.cpp")
+    assert {name: found[name] for name in asked} == dict.fromkeys(asked, "pass")
+    assert "conda.upgrade: not asked, the channels hold no earlier release" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        pytest.param(
+            'library = "libsample"', 'library = "libsample"\ndepends = ["nobody-has-this"]',
+            ("env.install: nothing can be installed for `install sample 1.4.0 ", "nobody-has-this"),
+            id="requires what no channel has",
+        ),
+        pytest.param(
+            'imports = ["sample"]', 'imports = ["sample", "sample.absent"]',
+            ("env.import: sample.absent: ModuleNotFoundError",), id="does not import there",
+        ),
+    ],
+)  # fmt: skip
+def test_a_package_that_is_no_use_is_kept_back_and_the_rest_is_delivered(
+    warm: Builder, channel: Path, old: str, new: str, said: tuple[str, ...]
+) -> None:
+    recipe = warm.folder / "recipe"
+    shutil.copytree(SAMPLE, recipe)
+    text = (recipe / "recipe.toml").read_text()
+    assert old in text
+    (recipe / "recipe.toml").write_text(text.replace(old, new))
+
+    ran = built(warm, channel, str(recipe))
+
+    assert ran.code == 1
+    (failure,) = ran.document["failures"]
+    assert (failure["target"].startswith("conda-"), failure["stage"]) == (True, "use")
+    assert all(words in failure["error"] for words in said)
+    names = {one["target"].partition("-")[0] for one in ran.document["artifacts"]}
+    assert names == {"conda_lib", "conda_choice"}
+
+
+def test_without_a_channel_the_bytes_are_checked_and_the_rest_says_why_not(warm: Builder) -> None:
+    ran = warm.build("sample", "--type", "conda", "--cuda", "cpu", "--python", HOST, "--json")
+
+    assert ran.code == 0, ran.err
+    assert statuses(ran)["env.install"] == "skip"
+    assert "--channel" in ran.out
