@@ -188,6 +188,12 @@ class CppArchive:
     version: str = ""
     debug: bool = False
 
+    def inner(self, name: str) -> str:
+        """Where a file of a finished wheel is in the C++ part; empty where it does not belong to it."""
+        below = f"{self.wheel}/" if self.wheel else ""
+        path = name.removeprefix(below) if name.startswith(below) else ""
+        return path if path and self.takes(path) else ""
+
     def takes(self, path: str) -> bool:
         """Whether a file belongs to the C++ part, by its path below the tree or the folder."""
         return any(fnmatchcase(path, glob) for glob in self.keep) and not any(

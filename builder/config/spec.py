@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from builder.config.recipe import Recipe
+from builder.config.recipe import Archive, Recipe
 from builder.config.target import Target
 from builder.config.toolchain import Interpreter, Toolchain
 
@@ -25,3 +25,11 @@ class BuildSpec:
     version: str
     source_digest: str
     interpreter: Interpreter | None
+
+    @property
+    def finished_wheel(self) -> Archive | None:
+        """The source when it is a wheel: then there is nothing to compile."""
+        source = self.recipe.source
+        if isinstance(source, Archive) and source.location.endswith(".whl"):
+            return source
+        return None

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from builder.config.apply import expand
 from builder.config.plan import Step
-from builder.config.recipe import Archive, CMake, CoreStage
+from builder.config.recipe import CMake, CoreStage
 from builder.config.spec import BuildSpec
 from builder.errors import BuilderError
 from builder.stage import compilers, environment, system
@@ -58,8 +58,8 @@ def plan_core(spec: BuildSpec, source: SourceTree, bench: Workbench) -> CoreJob 
 
     None for a recipe without one, and for a finished wheel, in which everything is compiled.
     """
-    stage, given = spec.recipe.core, spec.recipe.source
-    if stage is None or (isinstance(given, Archive) and given.location.endswith(".whl")):
+    stage = spec.recipe.core
+    if stage is None or spec.finished_wheel is not None:
         return None
     values = meaning(spec)
     tools = environment.lock(

@@ -70,7 +70,8 @@ def lay_lines(
             )  # a request that it cannot mean is refused before anything is compiled
             core = plan_core(spec, resolved.source, bench)
             python = None
-            if spec.interpreter is not None and spec.recipe.python is not None:
+            compiles = spec.recipe.python is not None and spec.finished_wheel is None
+            if spec.interpreter is not None and compiles:
                 python = plan_python(spec, resolved.source, core.key if core else None, bench)
         except UsageError:
             raise

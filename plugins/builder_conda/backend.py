@@ -38,9 +38,8 @@ class Conda:
         """The package with the core tree, and those to choose by, where the recipe has them."""
         conda = recipe.conda
         accelerators = {Accelerator.parse(text) for text in recipe.axes.accelerators}
-        has_library = bool(conda.library) and recipe.core is not None
         found = (
-            (LIBRARY, has_library),
+            (LIBRARY, bool(conda.library)),
             (CHOICE, conda.choice and len(accelerators) > 1),
         )
         return tuple(name for name, is_made in found if is_made)
@@ -85,12 +84,16 @@ class Conda:
         python = spec.target.python.version if spec.target.python else "{python}"
         site = f"{{prefix}}/lib/python{python}/site-packages"
         library = _order(spec).companion
+        unpack = Step(("unpack", "{wheel}", "--into", site))
+        if spec.finished_wheel is not None:
+            split = (Step(("split", "--to", library.stem, site)),) if library else ()
+            return (unpack, *split, Step(("relink", site)), *_pack(spec))
         relink = (
             "relink",
             *(("--to", library.stem) if library else ("--take", "{core}/lib")),
             site,
         )
-        return (Step(("unpack", "{wheel}", "--into", site)), Step(relink), *_pack(spec))
+        return (unpack, Step(relink), *_pack(spec))
 
     def identity(self, spec: BuildSpec, trees: Trees, tools: Tools) -> Mapping[str, object]:
         """What writes bytes, and everything that a recipe says of the package."""
@@ -99,15 +102,24 @@ class Conda:
 
     def package(self, spec: BuildSpec, trees: Trees, out: Path, tools: Tools) -> Package:
         """Write one package into `out`. Raises `BuilderError`; then nothing is written."""
-        from builder_conda.python_package import package_python  # noqa: PLC0415  # planning is quick
+        from builder_conda.python_package import (  # noqa: PLC0415  # planning is quick
+            package_finished,
+            package_python,
+        )
 
-        if trees.python is None:
+        finished = spec.finished_wheel
+        if finished is not None:
+            wheel = Path(finished.location)
+        elif trees.python is not None:
+            wheel = next(trees.python.root.glob("*.whl"))
+        else:
             raise BuilderError(
                 f"`{spec.recipe.name}` has no python stage, so there is no wheel to package",
-                hint="give the recipe a [python] table",
+                hint="give the recipe a [python] table, or a finished wheel with `--source FILE.whl`",
             )
-        wheel = next(trees.python.root.glob("*.whl"))
         order = Order.of(spec, WheelName.parse(wheel.name).version)
+        if finished is not None:
+            return package_finished(order, wheel, out, tools)
         return package_python(order, wheel, trees.core, out, tools)
 
 
@@ -135,7 +147,8 @@ class CondaLibrary:
         archive = spec.recipe.archive
         keep = [word for glob in archive.keep for word in ("--keep", glob)]
         keep += [word for glob in archive.leave for word in ("--leave", glob)]
-        return (Step(("select", *keep, "{core}")), Step(("relink", "{prefix}")), *_pack(spec))
+        source = "{core}" if spec.finished_wheel is None else "{wheel}"
+        return (Step(("select", *keep, source)), Step(("relink", "{prefix}")), *_pack(spec))
 
     def identity(self, spec: BuildSpec, trees: Trees, tools: Tools) -> Mapping[str, object]:
         """What writes bytes, and everything that a recipe says of the package."""
@@ -144,14 +157,19 @@ class CondaLibrary:
 
     def package(self, spec: BuildSpec, trees: Trees, out: Path, tools: Tools) -> Package:
         """Write one package into `out`. Raises `BuilderError`; then nothing is written."""
-        from builder_conda.library import package_library  # noqa: PLC0415  # as above
+        from builder_conda import library  # noqa: PLC0415  # as above
 
+        if (finished := spec.finished_wheel) is not None:
+            wheel = Path(finished.location)
+            order = Order.of(spec, WheelName.parse(wheel.name).version)
+            return library.package_finished(order, wheel, out, tools)
         if trees.core is None:
             raise BuilderError(
                 f"`{spec.recipe.name}` has no core stage, so there is no library to package",
-                hint="give the recipe a [core] table, or no `conda.library`",
+                hint="give the recipe a [core] table, or a finished wheel with `--source FILE.whl`, or no "
+                "`conda.library`",
             )
-        return package_library(Order.of(spec), trees.core, out, tools)
+        return library.package_library(Order.of(spec), trees.core, out, tools)
 
 
 class CondaChoice:
@@ -217,5 +235,6 @@ def _identity(spec: BuildSpec) -> Mapping[str, object]:
     return {
         "format": _FORMAT,
         "zstandard": list(zstandard.ZSTD_VERSION),
+        "wheel": spec.finished_wheel.sha256 if spec.finished_wheel else "",
         **_order(spec).facts(),
     }

@@ -6,15 +6,18 @@ from pathlib import Path
 from typing import Final
 
 from builder.archive.conda_package import CondaPackage
+from builder.archive.wheel import judge
+from builder.archive.zip_read import Zip
 from builder.backend import Package, Tools
 from builder.config.naming_conda import package_of
 from builder.stage.tree import Tree
 from builder_conda.core import Core
 from builder_conda.linked import Around, has_device_code, known_libraries, linked
 from builder_conda.order import Order, sorted_specs
+from builder_conda.split import Split
 from builder_conda.written import desk, floors, host_of, summary, too_short, unused, written
 
-__all__ = ["package_choice", "package_library"]
+__all__ = ["package_choice", "package_finished", "package_library"]
 
 _CHOICE_VERSION: Final = "1.0"
 """Of a choice that has no version of its own; what it says never changes."""
@@ -25,25 +28,39 @@ def package_library(order: Order, tree: Tree, out: Path, tools: Tools) -> Packag
 
     Who links to it requires, from then on, this library or a later one that still serves.
     """
+    epoch = tree.facts.get("epoch", 0)
     core = Core.of(tree, order.recipe.archive)
+    with desk(tools) as work:
+        return _package(order, core, epoch if isinstance(epoch, int) else 0, work, out, tools)
+
+
+def package_finished(order: Order, wheel: Path, out: Path, tools: Tools) -> Package:
+    """The same for the C++ part of a finished wheel. What a required package brings is left to that."""
+    brought = known_libraries(order.conda.library_depends, order.conda.libraries)
+    with desk(tools) as work, Zip(wheel) as archive:
+        found = judge(archive)
+        split = Split.of(found, order.recipe.archive, brought)
+        core = split.core(archive, found, work / "wheel", whole=True)
+        return _package(order, core, found.newest, work, out, tools)
+
+
+def _package(order: Order, core: Core, epoch: int, work: Path, out: Path, tools: Tools) -> Package:
     requires = order.conda.library_depends
     brought = known_libraries(requires, order.conda.libraries)
-    around = Around(brought=brought, host=host_of(order))
-    done = linked(order.name, core.binaries, core.ends, around)
+    done = linked(
+        order.name, core.binaries, core.ends, Around(brought=brought, host=host_of(order))
+    )
     package = CondaPackage(
         order.name, order.version, order.build, order.subdir, order.number,
         depends=sorted_specs(requires, floors(order, core.binaries)),
         about=summary(order), run_exports=order.run_exports,
     )  # fmt: skip
-    epoch = tree.facts.get("epoch", 0)
-    with desk(tools) as work:
-        files = tuple(core.packed(done.edits, work))
-        return written(
-            order, package, files, out, tools,
-            epoch=epoch if isinstance(epoch, int) else 0,
-            notes=(*too_short(files), *unused(brought, done)),
-            outside=done.outside, device_code=has_device_code(core.binaries),
-        )  # fmt: skip
+    files = tuple(core.packed(done.edits, work))
+    return written(
+        order, package, files, out, tools, epoch=epoch,
+        notes=(*too_short(files), *unused(brought, done)),
+        outside=done.outside, device_code=has_device_code(core.binaries),
+    )  # fmt: skip
 
 
 def package_choice(order: Order, out: Path, tools: Tools) -> Package:

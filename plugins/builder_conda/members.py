@@ -50,6 +50,8 @@ Sink = Callable[[memoryview], None]
 class WheelMembers:
     """The members of a wheel as files of a package; `changed` are new contents by the old name.
 
+    A member in `elsewhere` is of another package, at that path below the prefix: a link leads there.
+
     Raises `UsageError` where RECORD does not list exactly what is there.
     """
 
@@ -59,9 +61,10 @@ class WheelMembers:
         wheel: Wheel,
         layout: Layout,
         changed: Mapping[str, bytes | Path] = MappingProxyType({}),
+        elsewhere: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._archive, self._wheel, self._layout = archive, wheel, layout
-        self._rows, self._changed = _rows(wheel), changed
+        self._rows, self._changed, self._elsewhere = _rows(wheel), changed, elsewhere
         self._info = f"{wheel.dist_info}/"
         self._data = wheel.dist_info.removesuffix(".dist-info") + ".data"
         self._entries = {entry.name: entry for entry in _members(wheel)}
@@ -97,7 +100,7 @@ class WheelMembers:
                 continue
             file = self._file(entry)
             rows.append((file.path, self._row(name)))
-            if file.placeholder:  # the installer writes another prefix into it
+            if file.placeholder or file.link:  # the installer writes, or another package has it
                 rows[-1] = (file.path, Row(name))
             yield file
         made = [] if self._layout.kind == "noarch" else list(programs(points, self._layout))
@@ -129,6 +132,9 @@ class WheelMembers:
 
     def _file(self, entry: Entry) -> CondaFile:
         name, path = entry.name, self.place(entry)
+        if name in self._elsewhere:
+            link = posixpath.relpath(self._elsewhere[name], posixpath.dirname(path))
+            return CondaFile(path, link=link)
         row, executable = self._rows[name], bool(entry.mode & 0o111)
         if name in self._changed:
             executable = executable or self._layout.is_script(name, self._data)

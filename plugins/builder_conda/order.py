@@ -103,7 +103,7 @@ class Order:
     @property
     def companion(self) -> Order | None:
         """The package with the core tree that one for Python belongs to, if the recipe has one."""
-        if not self.conda.library or self.recipe.core is None:
+        if not self.conda.library:
             return None
         return replace(self, target=replace(self.target, package_type=LIBRARY, python=None))
 
@@ -143,6 +143,7 @@ class Order:
             "cuda": self.cuda,
             "keep": list(recipe.archive.keep),
             "leave": list(recipe.archive.leave),
+            "below": recipe.archive.wheel,
             "conda": asdict(replace(recipe.conda, variant={}, libraries={}))
             | {"variant": dict(recipe.conda.variant)}
             | {"libraries": {name: list(globs) for name, globs in recipe.conda.libraries.items()}},

@@ -33,10 +33,12 @@ from builder_conda.needs import (
     python_spec,
 )
 from builder_conda.order import Order, sorted_specs
+from builder_conda.platforms import pythons_of
 from builder_conda.specs import matched
+from builder_conda.split import Split
 from builder_conda.written import desk, floors, host_of, summary, too_short, unused, written
 
-__all__ = ["package_python"]
+__all__ = ["package_finished", "package_python"]
 
 _HEAD: Final = 8
 
@@ -54,12 +56,37 @@ def package_python(
         found = judge(archive)
         python = None if found.name.is_pure else order.target.python
         core = Core.of(tree, order.recipe.archive) if tree is not None and python else None
-        case = _Case(order, found, python, core, work)
-        made = case.made(archive)
-        return written(
-            order, made.package, made.files, out, tools, epoch=found.newest, notes=made.notes,
-            outside=made.linked.outside, device_code=made.device_code,
-        )  # fmt: skip
+        return _written(_Case(order, found, python, core, work), archive, out, tools)
+
+
+def package_finished(order: Order, wheel: Path, out: Path, tools: Tools) -> Package:
+    """Write the package of a finished wheel into `out`, without what the library package has of it.
+
+    Raises `BuilderError`, also for a wheel that is for another Python; then nothing is written.
+    """
+    with desk(tools) as work, Zip(wheel) as archive:
+        found = judge(archive)
+        python = None if found.name.is_pure else order.target.python
+        served = pythons_of(found.name)
+        if python is not None and served and python not in served:
+            raise BuilderError(
+                f"`{wheel.name}` is not for Python {python.spelling}",
+                hint=f"ask for {', '.join(one.spelling for one in served)} with `--python`",
+            )
+        if python is None or order.companion is None:
+            return _written(_Case(order, found, python, None, work), archive, out, tools)
+        brought = known_libraries(order.conda.library_depends, order.conda.libraries)
+        split = Split.of(found, order.recipe.archive, brought)
+        core = split.core(archive, found, work / "library", whole=False)
+        return _written(_Case(order, found, python, core, work, split), archive, out, tools)
+
+
+def _written(case: _Case, archive: Zip, out: Path, tools: Tools) -> Package:
+    made = case.made(archive)
+    return written(
+        case.order, made.package, made.files, out, tools, epoch=case.wheel.newest,
+        notes=made.notes, outside=made.linked.outside, device_code=made.device_code,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +111,17 @@ class _Made:
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """One wheel that becomes a package. `python` is None when the installer fits it to any."""
+    """One wheel that becomes a package. `python` is None when the installer fits it to any.
+
+    `split` says which members of a finished wheel are in other packages.
+    """
 
     order: Order
     wheel: Wheel
     python: Python | None
     core: Core | None
     work: Path
+    split: Split | None = None
 
     def made(self, archive: Zip) -> _Made:
         """The package, before it is written."""
@@ -125,12 +156,19 @@ class _Case:
         """The package with the core tree."""
         return self.order.companion if self.core is not None else None
 
+    @property
+    def _elsewhere(self) -> Mapping[str, str]:
+        """The members that other packages have."""
+        return self.split.elsewhere if self.split is not None else {}
+
     def _own(self, archive: Zip) -> Mapping[str, _Raw]:
         """The binaries of the wheel, by the path that they are installed to."""
         places = WheelMembers(archive, self.wheel, self._layout)
         found: dict[str, _Raw] = {}
         for entry in self.wheel.entries:
-            if entry.kind != "file" or looks_like(archive.head(entry, _HEAD)) is None:
+            if entry.kind != "file" or entry.name in self._elsewhere:
+                continue
+            if looks_like(archive.head(entry, _HEAD)) is None:
                 continue
             content = self.work / "wheel" / entry.name
             archive.save(entry, content)
@@ -198,7 +236,7 @@ class _Case:
             for path, raw in own.items()
             if path in done.edits
         }  # fmt: skip
-        return WheelMembers(archive, self.wheel, self._layout, changed)
+        return WheelMembers(archive, self.wheel, self._layout, changed, self._elsewhere)
 
     def _package(
         self, members: WheelMembers, needs: Needs, binaries: Mapping[str, Binary]

@@ -11,7 +11,7 @@ from builder.archive.deflate import codecs
 from builder.archive.file import file_digest
 from builder.backend import Package, Tools, Trees, Trial
 from builder.config.plan import Step
-from builder.config.recipe import Archive, Checks
+from builder.config.recipe import Checks
 from builder.config.spec import BuildSpec
 from builder.errors import BuilderError
 from builder.stage.tree import Tree
@@ -64,7 +64,7 @@ class Libtorch:
             "release": asdict(order.release),
             "codecs": dict(codecs()),
         }
-        if (wheel := _finished_wheel(spec)) is not None:
+        if (wheel := spec.finished_wheel) is not None:
             facts["wheel"] = wheel.sha256
             return facts
         if order.archive.debug:
@@ -78,7 +78,7 @@ class Libtorch:
 
         A core tree is packaged, or the finished wheel that is the source.
         """
-        if (wheel := _finished_wheel(spec)) is not None:
+        if (wheel := spec.finished_wheel) is not None:
             return package_wheel(Path(wheel.location), Order.of(spec), out, tools)
         if trees.core is None:
             raise BuilderError(
@@ -94,12 +94,6 @@ class Libtorch:
     ) -> tuple[Trial, ...]:
         """Use an archive as a stranger does, with the recipe's consumer. Raises `BuilderError`."""
         return tried(path, MANIFEST, checks, recipe, tools)
-
-
-def _finished_wheel(spec: BuildSpec) -> Archive | None:
-    """The source when it is a wheel: then there is nothing to compile."""
-    source = spec.recipe.source
-    return source if isinstance(source, Archive) and source.location.endswith(".whl") else None
 
 
 def _grafts(tree: Tree, order: Order, tools: Tools) -> Mapping[str, str]:

@@ -45,12 +45,7 @@ def chosen(
 
     Raises `BuilderError` when there is none; `source` is what it calls the source.
     """
-    below = f"{archive.wheel}/" if archive.wheel else ""
-    found = {
-        path: inner
-        for path in paths
-        if path.startswith(below) and archive.takes(inner := path.removeprefix(below))
-    }
+    found = {path: inner for path in paths if (inner := archive.inner(path))}
     if not found:
         where = f"below `{archive.wheel}` in {source}" if archive.wheel else f"in {source}"
         raise BuilderError(

@@ -68,7 +68,7 @@ def placed(files: dict[str, bytes], folder: Path) -> dict[str, CondaFile]:
 
 def test_companions_are_what_the_recipe_has() -> None:
     one = replace(RECIPE, axes=Axes(accelerators=("cpu", "cpu")))
-    bare = replace(RECIPE, core=None, conda=replace(RECIPE.conda, choice=False))
+    bare = replace(RECIPE, conda=replace(RECIPE.conda, choice=False, library=""))
     assert Conda().companions(RECIPE) == ("conda_lib", "conda_choice")
     assert Conda().companions(one) == ("conda_lib",)
     assert Conda().companions(bare) == ()
