@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from builder.process import Command, ProcessError
+from builder.process import Command, ProcessError, clean_environment
 from smoke.endings import ending, starved
-from smoke.probing import ask, clean_environment
+from smoke.probing import ask
 from smoke.subject import Subject, installed_of
 
 __all__ = ["command_fault", "import_fault"]

@@ -135,8 +135,12 @@ class Installed:
 
 @dataclass(frozen=True, slots=True)
 class Core:
-    """A core tree for a C++ consumer. `recipe` is the folder that the consumer's source is in."""
+    """A core tree for a C++ consumer. `recipe` is the folder that the consumer's source is in.
 
+    `os` is the machine's, as `Machine` says it.
+    """
+
+    os: str
     prefix: Path
     recipe: Path
     path: tuple[Path, ...]

@@ -294,7 +294,9 @@ def _core(folder: Path, bench: _Bench) -> Core | None:
         return None
     work = folder / "core"
     work.mkdir(parents=True, exist_ok=True)
-    return Core(bench.known.core, bench.known.recipe, bench.path, work, bench.processes)
+    return Core(
+        bench.machine.os, bench.known.core, bench.known.recipe, bench.path, work, bench.processes
+    )
 
 
 def _suitable(subject: Subject, bench: _Bench) -> Interpreter | None:
