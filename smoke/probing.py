@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 from types import MappingProxyType
 
 from builder.errors import UsageError
-from builder.process import Command, ProcessError, Processes
+from builder.process import Command, ProcessError, Processes, clean_environment
 from smoke.endings import ending
 from smoke.subject import Distribution, EnvironmentFacts, Installed
 
 __all__ = [
     "Answer",
     "ask",
-    "clean_environment",
     "interpreter_of",
     "open_environment",
     "probe_argv",
@@ -34,36 +32,6 @@ class Answer:
 
     said: Mapping[str, object] | None
     ending: str
-
-
-def clean_environment(
-    scratch: Path, path: tuple[Path, ...], system: str = os.name
-) -> Mapping[str, str]:
-    """The whole environment of a process of the suite: nothing of the caller's shell is in it.
-
-    `system` is what `os.name` says.
-    """
-    words = tuple(map(str, path))
-    if system != "nt":
-        return MappingProxyType(
-            {
-                "PATH": ":".join(words),
-                "HOME": str(scratch),
-                "TMPDIR": str(scratch),
-                "LANG": "C.UTF-8",
-                "LC_ALL": "C.UTF-8",
-            }
-        )
-    folders = map(PureWindowsPath, words)
-    # Without it neither sockets nor the source of random numbers work.
-    root = next((str(one.parent) for one in folders if one.name.lower() == "system32"), "")
-    return MappingProxyType(
-        {
-            "PATH": ";".join(words),
-            **dict.fromkeys(("USERPROFILE", "TEMP", "TMP"), str(scratch)),
-            **({"SYSTEMROOT": root} if root else {}),
-        }
-    )
 
 
 def interpreter_of(environment: Path) -> Path:

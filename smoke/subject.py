@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -135,8 +135,12 @@ class Installed:
 
 @dataclass(frozen=True, slots=True)
 class Core:
-    """A core tree for a C++ consumer. `recipe` is the folder that the consumer's source is in."""
+    """A core tree for a C++ consumer. `recipe` is the folder that the consumer's source is in.
 
+    `os` is the machine's, as `Machine` says it.
+    """
+
+    os: str
     prefix: Path
     recipe: Path
     path: tuple[Path, ...]
@@ -186,7 +190,8 @@ class Subject:
     """One thing under test. Absent parts are None; the checks that need them do not run.
 
     `checks` is what the recipe asks for; words of its commands have no placeholders left. `beside`
-    are the other wheels of one call, for the checks that look at all of them.
+    are the other wheels of one call, for the checks that look at all of them. `upgrade` makes a second
+    environment like the installed one, with what `checks.upgrades` asks for, and the subject in it.
     """
 
     path: Path
@@ -197,6 +202,7 @@ class Subject:
     checks: Checks = field(default_factory=Checks)
     expectations: Expectations = field(default_factory=Expectations)
     beside: tuple[Subject, ...] = ()
+    upgrade: Callable[[], Subject] | None = None
 
 
 def content_of(subject: Subject) -> Content:

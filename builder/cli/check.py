@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
 import click
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from builder.config.recipe import Recipe
     from builder.events import Events
     from builder.plugins import Plugins
+    from builder.process import Processes
     from smoke.catalogue import Check
     from smoke.report import Report
 
@@ -33,7 +34,7 @@ __all__ = ["command"]
 @click.option(
     "--python",
     metavar="ENV|VERSION",
-    help="Probe this ready environment (its folder or interpreter); with --from-index or --from-url: the Python to install for.",
+    help="Probe this ready environment (its folder or interpreter); with --from-index, --from-url or --from-channel: the Python to install for.",
 )
 @click.option(
     "--from-index",
@@ -48,6 +49,14 @@ __all__ = ["command"]
     multiple=True,
     metavar="URL",
     help="Check the file behind a URL: a wheel, a C++ archive, a conda package; `#sha256=HEX` behind it must hold.",
+)
+@click.option(
+    "--from-channel",
+    "channels",
+    nargs=2,
+    multiple=True,
+    metavar="CHANNEL SPEC",
+    help="Check the environment that a conda user gets; again for further channels and packages in it.",
 )
 @click.option(
     "--recipe",
@@ -94,6 +103,7 @@ def command(
     python: str | None,
     published: tuple[str, ...],
     urls: tuple[str, ...],
+    channels: tuple[tuple[str, str], ...],
     recipe: str,
     recipes: tuple[Path, ...],
     target: str | None,
@@ -138,9 +148,9 @@ def command(
         "recipe": found, "backends": plugins.backends(),
     }  # fmt: skip
     try:
-        if published or urls:
-            wanted = words(published), urls
-            reports = _published(wanted, subjects, python, asked, machine, display.hear)
+        if published or urls or channels:
+            wanted = _Wanted(words(published), urls, channels)
+            reports = _published(wanted, subjects, python or "", asked, machine, display.hear)
         else:
             ready = Path(python) if python else None
             reports = check(subjects, machine, python=ready, events=display.hear, **asked)
@@ -192,27 +202,71 @@ def _recipe(
     return found
 
 
+class _Wanted(NamedTuple):
+    """What users get: from the index, by URLs, and from conda channels, each with a spec."""
+
+    published: tuple[str, ...]
+    urls: tuple[str, ...]
+    channels: tuple[tuple[str, str], ...]
+
+
 def _published(
-    wanted: tuple[tuple[str, ...], tuple[str, ...]],
+    wanted: _Wanted,
     subjects: tuple[Path, ...],
-    python: str | None,
+    python: str,
     asked: _Asked,
     machine: Machine,
     events: Events,
 ) -> tuple[Report, ...]:
-    """What the index and URLs have, and the files given beside them, all for one Python."""
+    """What the index, URLs and channels have, and the files given beside them, all for one Python."""
     from builder.process import Processes  # noqa: PLC0415  # see above
-    from builder.verbs.check import check  # noqa: PLC0415
-    from builder.verbs.published import chosen_interpreter, fetched  # noqa: PLC0415
 
     processes = Processes(events)
-    interpreter = chosen_interpreter(python or "", machine, processes)
-    with fetched(*wanted, interpreter, machine, processes) as files:
+    solved: tuple[Report, ...] = ()
+    if wanted.channels:
+        solved = (_solved(wanted.channels, python, asked, machine, processes),)
+        if not (wanted.published or wanted.urls or subjects):
+            return solved
+    return (*_fetched(wanted, subjects, python, asked, machine, processes), *solved)
+
+
+def _fetched(
+    wanted: _Wanted,
+    subjects: tuple[Path, ...],
+    python: str,
+    asked: _Asked,
+    machine: Machine,
+    processes: Processes,
+) -> tuple[Report, ...]:
+    from builder.verbs.check import check  # noqa: PLC0415  # see above
+    from builder.verbs.published import chosen_interpreter, fetched  # noqa: PLC0415
+
+    interpreter = chosen_interpreter(python, machine, processes)
+    names = wanted.published, wanted.urls
+    with fetched(*names, interpreter, machine, processes) as files:
         reports = check(
             (*files, *subjects), machine, interpreter=interpreter, processes=processes, **asked
         )
     known = {str(file): file.name for file in files}
     return tuple(replace(one, subject=known.get(one.subject, one.subject)) for one in reports)
+
+
+def _solved(
+    channels: tuple[tuple[str, str], ...],
+    python: str,
+    asked: _Asked,
+    machine: Machine,
+    processes: Processes,
+) -> Report:
+    """The report on one environment with all that was asked for, called by its specs."""
+    from builder.verbs.check import check  # noqa: PLC0415  # see above
+    from builder.verbs.solve import made_environment  # noqa: PLC0415
+
+    places, specs = zip(*channels, strict=True)
+    subdir = surroundings.this_subdir()
+    with made_environment(places, specs, python, subdir, machine, processes) as prefix:
+        (report,) = check((prefix,), machine, processes=processes, **asked)
+    return replace(report, subject=" ".join(specs))
 
 
 def _tell_github(reports: Sequence[Report], environ: Mapping[str, str]) -> None:

@@ -297,7 +297,8 @@ class Checks:
 
     Words of `commands` may hold `{python}` and `{recipe}`. `timeout` is in seconds, per command,
     `memory` in bytes, per process; None for no limit. `neighbours` are modules of other packages
-    that are imported before and after `imports`.
+    that are imported before and after `imports`. `upgrades` are requirements that take the place of those
+    of the same projects in a second environment.
     `severity` maps globs over the ids of checks to what their problems are. `plugin` is a Python
     file with more checks, relative to the recipe's folder. `nightly_age` is how many days old a
     nightly may be.
@@ -313,6 +314,7 @@ class Checks:
     timeout: float = 300.0
     memory: int | None = None
     neighbours: tuple[str, ...] = ()
+    upgrades: tuple[str, ...] = ()
     severity: Mapping[str, Literal["error", "warning"]] = field(
         default_factory=lambda: MappingProxyType({})
     )

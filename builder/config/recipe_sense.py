@@ -278,6 +278,7 @@ _RULES: tuple[tuple[str, _Check], ...] = (
     ("check.commands.*.0", _program),
     ("check.commands.*.*", _placeholders(placeholders.CHECK)),
     ("check.requires.*", _requirement),
+    ("check.upgrades.*", _requirement),
     ("check.consumer.source", _inside),
     ("check.plugin", _inside),
     ("check.waiver.*.until", _day),

@@ -174,6 +174,7 @@ def _checks(table: Table, base: Checks) -> Checks:
         timeout=float(cast("float", table.get("timeout", base.timeout))),
         memory=int(cast("int", table["memory"])) if "memory" in table else base.memory,
         neighbours=_texts(table, "neighbours", base.neighbours),
+        upgrades=_texts(table, "upgrades", base.upgrades),
         severity=MappingProxyType(
             {
                 **base.severity,

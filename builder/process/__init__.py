@@ -7,7 +7,15 @@ itself is killed.
 
 from __future__ import annotations
 
+from builder.process.clean import clean_environment, toolchain_environment
 from builder.process.command import Command, Completed
 from builder.process.run import ProcessError, Processes
 
-__all__ = ["Command", "Completed", "ProcessError", "Processes"]
+__all__ = [
+    "Command",
+    "Completed",
+    "ProcessError",
+    "Processes",
+    "clean_environment",
+    "toolchain_environment",
+]

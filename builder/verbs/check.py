@@ -8,7 +8,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
+from packaging.requirements import Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.utils import canonicalize_name
 
 from builder.archive.conda import INDEX, read_info
 from builder.archive.wheel import WheelName
@@ -38,7 +40,7 @@ from smoke.runner import Request, check_artifact, check_environment, subject_of
 from smoke.subject import Core, Expectations, Installed, Release, Subject
 from smoke.together import check_together
 
-__all__ = ["Knowledge", "check", "check_home", "check_package", "newest_for"]
+__all__ = ["Knowledge", "check", "check_home", "check_package", "newest_for", "upgraded"]
 
 _LONGEST_INDEX: Final = 1 << 20
 
@@ -236,7 +238,22 @@ def _in_fresh_environment(subject: Subject, interpreter: Interpreter, bench: _Be
     """Install the exact bytes with their declared dependencies, then probe."""
     with scratch(bench.machine) as folder:
         ready = _install(subject, interpreter, folder, bench)
-        return _probe(subject, ready, folder, bench)
+        newer = replace(subject, checks=upgraded(subject.checks))
+
+        def upgrade() -> Subject:
+            later = _install(newer, interpreter, folder / "upgraded", bench)
+            return _at(newer, later, bench)
+
+        return _probe(replace(subject, upgrade=upgrade), ready, folder, bench)
+
+
+def upgraded(checks: Checks) -> Checks:
+    """What a recipe asks for when its upgrades take the place of requirements of the same projects."""
+    names = {canonicalize_name(Requirement(text).name) for text in checks.upgrades}
+    kept = (
+        text for text in checks.requires if canonicalize_name(Requirement(text).name) not in names
+    )
+    return replace(checks, requires=(*kept, *checks.upgrades))
 
 
 def _install(subject: Subject, interpreter: Interpreter, folder: Path, bench: _Bench) -> Installed:
@@ -275,17 +292,17 @@ def _with_core_alone(subject: Subject, bench: _Bench) -> Report:
 
 
 def _probe(subject: Subject, ready: Installed, folder: Path, bench: _Bench) -> Report:
+    whole = replace(_at(subject, ready, bench), core=_core(folder, bench))
+    return check_environment(whole, bench.chosen)
+
+
+def _at(subject: Subject, ready: Installed, bench: _Bench) -> Subject:
+    """The subject in an environment, whose interpreter its commands call `{python}`."""
     values = {"python": str(ready.python), "recipe": str(bench.known.recipe or "")}
     commands = tuple(
         tuple(expand(word, values) for word in argv) for argv in subject.checks.commands
     )
-    whole = replace(
-        subject,
-        installed=ready,
-        core=_core(folder, bench),
-        checks=replace(subject.checks, commands=commands),
-    )
-    return check_environment(whole, bench.chosen)
+    return replace(subject, installed=ready, checks=replace(subject.checks, commands=commands))
 
 
 def _core(folder: Path, bench: _Bench) -> Core | None:
@@ -293,7 +310,9 @@ def _core(folder: Path, bench: _Bench) -> Core | None:
         return None
     work = folder / "core"
     work.mkdir(parents=True, exist_ok=True)
-    return Core(bench.known.core, bench.known.recipe, bench.path, work, bench.processes)
+    return Core(
+        bench.machine.os, bench.known.core, bench.known.recipe, bench.path, work, bench.processes
+    )
 
 
 def _suitable(subject: Subject, bench: _Bench) -> Interpreter | None:

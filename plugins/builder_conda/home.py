@@ -7,8 +7,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from packaging.requirements import Requirement
-
 from builder.archive.conda_package import SUBDIRS
 from builder.backend import Home, Tools
 from builder.channel import channel
@@ -20,9 +18,8 @@ from builder.config.naming import conda_subdir
 from builder.config.spec import BuildSpec
 from builder.config.target import Target
 from builder.errors import BuilderError
-from builder_conda.names import conda_name
+from builder_conda.needs import of_one_python, parse_requirements
 from builder_conda.order import Order
-from builder_conda.specs import matched
 
 __all__ = ["absent", "install"]
 
@@ -61,8 +58,7 @@ def install(
     words = [f"{own['name']} {own['version']} {own['build']}"]
     if spec.target.python is not None:
         words.append(f"python {spec.target.python.version}.*")
-    requirements = map(Requirement, spec.recipe.checks.requires)
-    words += [matched(conda_name(one.name, {}), one)[0] for one in requirements]
+    words += _beside(spec)
     question = Question(
         tuple(words),
         conda_subdir(spec.target),
@@ -83,6 +79,15 @@ def install(
         )
     has_core = Order.of(spec, str(own["version"])).companion is not None
     return Home(prefix / "bin" / "python", prefix if has_core else None)
+
+
+def _beside(spec: BuildSpec) -> tuple[str, ...]:
+    """What the checks of the recipe require, in conda's words."""
+    python, texts = spec.target.python, spec.recipe.checks.requires
+    if python is None:
+        return ()
+    found = parse_requirements(texts, "check.requires")
+    return of_one_python(found, python, (conda_subdir(spec.target),), {}).depends
 
 
 def _deep(work: Path) -> Path:

@@ -14,6 +14,7 @@ from typing import Final
 
 from builder.archive.content import Content
 from builder.backend import Tools, Trial
+from builder.config.consumer import NOTHING, Project, project_text, tools_for
 from builder.config.recipe import Checks, Consumer
 from builder.errors import BuilderError
 from builder_libtorch.bundle import system_for
@@ -29,6 +30,7 @@ _CPP_COMPILERS: Final = ("c++", "g++", "clang++")
 
 _STATIC_NEEDS: Final = ("-pthread", "-ldl", "-lm")
 """What every host has, and an older libc has in files of their own."""
+_LINUX: Final = "is tried on Linux; elsewhere only `archive.cmake` is"
 _LINKED: Final = re.compile(r"lib(.+)\.so")
 
 _LOADER: Final = r"""
@@ -102,12 +104,16 @@ def _all(desk: Desk, consumer: Consumer | None, recipe: Path | None) -> Iterable
     else:
         source = recipe / consumer.source
         cmake = _timed(names[0], lambda: _with_cmake(desk, consumer, source))
+        if machine.os != "linux":
+            return [cmake, *(Trial(name, reason=_LINUX) for name in names[1:])]
         flags = _timed(names[1], lambda: _with_flags(desk, consumer, source))
         if flags.problems or flags.reason:
             wrong = Trial(names[2], reason="the program does not build with the right ABI either")
         else:
             wrong = _timed(names[2], lambda: _with_wrong_abi(desk, consumer, source))
         trials = [cmake, flags, wrong]
+    if machine.os != "linux":
+        return [*trials, Trial(names[3], reason=_LINUX)]
     return [*trials, _timed(names[3], lambda: _loaded(desk))]
 
 
@@ -123,36 +129,33 @@ def _skipped(reason: str) -> Trial:
 
 def _with_cmake(desk: Desk, consumer: Consumer, source: Path) -> Trial:
     """Configure, compile and run a project that does nothing but `find_package`."""
-    cmake = desk.program("cmake")
-    if not cmake or not desk.program("make", "ninja") or not desk.program(*_CPP_COMPILERS):
+    if not all(desk.program(*names) for names in tools_for(desk.tools.machine.os)):
         return _skipped("there is no cmake, make or C++ compiler on this machine")
     if not consumer.package:
         return _skipped("the consumer names no CMake package")
-    project, build = desk.scratch / "project", desk.scratch / "build"
-    project.mkdir()
-    lines = (
-        "cmake_minimum_required(VERSION 3.15)",
-        "project(consumer LANGUAGES C CXX)",
-        f"find_package({consumer.package} REQUIRED CONFIG)",
-        f'add_executable(consumer "{source.as_posix()}")',
-        f"target_link_libraries(consumer PRIVATE {' '.join(consumer.targets)})",
-        "",
-    )
-    (project / "CMakeLists.txt").write_text("\n".join(lines), encoding="utf-8")
-    generator = () if desk.program("make") else ("-G", "Ninja")
+    project = _project(desk, "project", project_text(consumer, source))
     flags = " ".join(_abi_flags(desk.target.abi))
-    configure = (
-        *(cmake, *generator, "-S", str(project), "-B", str(build)),
-        f"-DCMAKE_PREFIX_PATH={desk.root}",
-        "-DCMAKE_BUILD_TYPE=Release",
-        "-DCMAKE_FIND_USE_PACKAGE_REGISTRY=OFF",
-        *((f"-DCMAKE_CXX_FLAGS={flags}",) if flags else ()),
-    )
-    for step, argv in (("configure", configure), ("build", (cmake, "--build", str(build)))):
-        fault, _ = desk.run(*argv)
-        if fault:
-            return Trial("", (f"{consumer.source}: does not {step} with CMake: {fault}",))
-    return Trial("", _run_faults(desk, consumer, build / "consumer"))
+    definitions = (f"-DCMAKE_CXX_FLAGS={flags}",) if flags else ()
+    configured, compiled, run = project.steps(desk.root, *definitions)
+    fault, _ = desk.run(*configured.argv)
+    if fault:
+        other, _ = desk.run(*_project(desk, "nothing", NOTHING).configured().argv)
+        if other:
+            return _skipped(f"CMake finds no compilers on this machine: {other}")
+        return Trial("", (f"{consumer.source}: does not configure with CMake: {fault}",))
+    fault, _ = desk.run(*compiled.argv)
+    if fault:
+        return Trial("", (f"{consumer.source}: does not build with CMake: {fault}",))
+    return Trial("", _run_faults(desk, consumer, Path(run.argv[0]), run.path))
+
+
+def _project(desk: Desk, name: str, text: str) -> Project:
+    folder, build = desk.scratch / name, desk.scratch / f"{name}-build"
+    folder.mkdir()
+    (folder / "CMakeLists.txt").write_text(text, encoding="utf-8")
+    system = desk.tools.machine.os
+    ninja = system != "windows" and not desk.program("make")
+    return Project(desk.program("cmake"), folder, build, system, ninja)
 
 
 def _with_flags(desk: Desk, consumer: Consumer, source: Path) -> Trial:
@@ -205,10 +208,14 @@ def _loaded(desk: Desk) -> Trial:
     return Trial("", tuple(problems))
 
 
-def _run_faults(desk: Desk, consumer: Consumer, program: Path) -> tuple[str, ...]:
-    fault, _ = desk.run(str(program))
+def _run_faults(
+    desk: Desk, consumer: Consumer, program: Path, path: tuple[Path, ...] = ()
+) -> tuple[str, ...]:
+    fault, _ = desk.run(str(program), path=path)
     if fault:
         return (f"{consumer.source}: does not run: {fault}",)
+    if desk.tools.machine.os != "linux":
+        return ()  # no other loader tells what it has loaded
     _, said = desk.run(str(program), LD_TRACE_LOADED_OBJECTS="1")
     loaded = [
         line.partition("=>")[2].split()[0]

@@ -17,7 +17,7 @@ from builder.archive.tar_source import open_source
 from builder.archive.unpack import Limits, unpack
 from builder.backend import Tools
 from builder.config.target import Target
-from builder.process import Command, Completed, ProcessError
+from builder.process import Command, Completed, ProcessError, toolchain_environment
 from builder.relink.policy import is_loader, policies, whitelist
 from builder_libtorch.interface import declares
 from builder_libtorch.layout import is_static
@@ -56,12 +56,14 @@ class Desk:
         found = (shutil.which(name, path=self.search) for name in names)
         return next(filter(None, found), "")
 
-    def run(self, *argv: str, **variables: str) -> tuple[str, str]:
-        """How a program ended badly, or nothing; and what it wrote to its output."""
-        environment = {
-            "PATH": self.search, "HOME": str(self.scratch), "TMPDIR": str(self.scratch),
-            "LC_ALL": "C.UTF-8", "LD_LIBRARY_PATH": "", **variables,
-        }  # fmt: skip
+    def run(self, *argv: str, path: tuple[Path, ...] = (), **variables: str) -> tuple[str, str]:
+        """How a program ended badly, or nothing; and what it wrote to its output.
+
+        Folders of `path` are searched before those of the machine.
+        """
+        system = "nt" if self.tools.machine.os == "windows" else "posix"
+        clean = toolchain_environment(self.scratch, (*path, *self.tools.machine.path), system)
+        environment = {**clean, "LD_LIBRARY_PATH": "", **variables}
         title = Path(argv[0]).name
         command = Command(argv, self.scratch, environment, title=title, timeout=self.timeout)
         try:

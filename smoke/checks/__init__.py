@@ -18,6 +18,7 @@ from smoke.checks import (
     neighbours,
     release,
     together,
+    upgraded,
     wheel,
 )
 
@@ -38,5 +39,6 @@ CATALOGUE: tuple[Check, ...] = (
     *together.CHECKS,
     *environment.CHECKS,
     *neighbours.CHECKS,
+    *upgraded.CHECKS,
     *consumer.CHECKS,
 )

@@ -6,31 +6,16 @@ import os
 import shutil
 from pathlib import Path
 
+from builder.config.consumer import NOTHING, Project, Step, project_text, tools_for
 from builder.config.recipe import Consumer
-from builder.process import Command, ProcessError
+from builder.process import Command, ProcessError, toolchain_environment
 from smoke.catalogue import Check, Outcome, Skip
 from smoke.endings import ending
-from smoke.probing import clean_environment
 from smoke.subject import Core, Subject
 
-__all__ = ["CHECKS", "project_text"]
+__all__ = ["CHECKS"]
 
 _SHOWN = 4
-_TOOLS = (("cmake",), ("c++", "g++", "clang++"), ("make", "ninja"))
-
-
-def project_text(consumer: Consumer, source: Path) -> str:
-    """The CMakeLists.txt of a project that uses nothing but the package."""
-    return "\n".join(
-        (
-            "cmake_minimum_required(VERSION 3.15)",
-            "project(consumer LANGUAGES C CXX)",
-            f"find_package({consumer.package} REQUIRED CONFIG)",
-            f'add_executable(consumer "{source.as_posix()}")',
-            f"target_link_libraries(consumer PRIVATE {' '.join(consumer.targets)})",
-            "",
-        )
-    )
 
 
 def _consumer(subject: Subject) -> Outcome | Skip:
@@ -39,44 +24,44 @@ def _consumer(subject: Subject) -> Outcome | Skip:
         return Skip("the recipe names no C++ consumer")
     if core is None:
         return Skip("no core tree was given")
-    for names in _TOOLS:
-        if not any(shutil.which(name, path=_search(core)) for name in names):
+    for names in tools_for(core.os):
+        if not _program(core, *names):
             return Skip(f"there is no {' or '.join(names)} on this machine")
     source = core.recipe / consumer.source
     if not source.is_file():
         return Outcome((f"{consumer.source}: is not in the recipe's folder",))
-    fault = _build_and_run(core, consumer, source, subject.checks.timeout)
-    return Outcome((f"{consumer.source}: {fault}",) if fault else ())
+    return _build_and_run(core, consumer, source, subject.checks.timeout)
 
 
-def _build_and_run(core: Core, consumer: Consumer, source: Path, timeout: float) -> str:
-    """Why the consumer does not configure, compile or run, or nothing."""
-    project, build = core.scratch / "consumer", core.scratch / "consumer-build"
-    project.mkdir(parents=True, exist_ok=True)
-    (project / "CMakeLists.txt").write_text(project_text(consumer, source), encoding="utf-8")
-    configure = (
-        "cmake",
-        *("-S", str(project), "-B", str(build)),
-        f"-DCMAKE_PREFIX_PATH={core.prefix}",
-        "-DCMAKE_BUILD_TYPE=Release",
-        "-DCMAKE_FIND_USE_PACKAGE_REGISTRY=OFF",
-    )
-    steps = {
-        "configure": configure,
-        "compile and link": ("cmake", "--build", str(build)),
-        "run": (str(build / "consumer"),),
-    }
-    for name, argv in steps.items():
-        fault = _fault(core, argv, timeout)
+def _build_and_run(core: Core, consumer: Consumer, source: Path, timeout: float) -> Outcome | Skip:
+    """Whether the consumer configures, compiles and runs. Without compilers it is left out."""
+    project = _project(core, "consumer", project_text(consumer, source))
+    for step in project.steps(core.prefix):
+        fault = _fault(core, step, timeout)
+        if fault and step.name == "configure":
+            empty = _project(core, "nothing", NOTHING)
+            if other := _fault(core, empty.configured(), timeout):
+                return Skip(f"CMake finds no compilers on this machine: {other}")
         if fault:
-            return f"does not {name}: {fault}"
-    return ""
+            return Outcome((f"{consumer.source}: does not {step.name}: {fault}",))
+    return Outcome()
 
 
-def _fault(core: Core, argv: tuple[str, ...], timeout: float) -> str:
+def _project(core: Core, name: str, text: str) -> Project:
+    folder = core.scratch / name
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "CMakeLists.txt").write_text(text, encoding="utf-8")
+    ninja = core.os != "windows" and not _program(core, "make")
+    build = core.scratch / f"{name}-build"
+    return Project(_program(core, "cmake"), folder, build, core.os, ninja)
+
+
+def _fault(core: Core, step: Step, timeout: float) -> str:
     """How a step ended badly, with what it said from its first error on, or nothing."""
-    environment = clean_environment(core.scratch, core.path)
-    command = Command(argv, core.scratch, environment, title=Path(argv[0]).name, timeout=timeout)
+    title = Path(step.argv[0]).name
+    system = "nt" if core.os == "windows" else "posix"
+    environment = toolchain_environment(core.scratch, (*step.path, *core.path), system)
+    command = Command(step.argv, core.scratch, environment, title=title, timeout=timeout)
     try:
         completed = core.processes.run(command, check=False)
     except ProcessError as error:
@@ -88,8 +73,10 @@ def _fault(core: Core, argv: tuple[str, ...], timeout: float) -> str:
     return f"{fault} ({said})" if fault and said else fault
 
 
-def _search(core: Core) -> str:
-    return os.pathsep.join(map(str, core.path))
+def _program(core: Core, *names: str) -> str:
+    """The first of these programs that is installed, or nothing."""
+    search = os.pathsep.join(map(str, core.path))
+    return next(filter(None, (shutil.which(name, path=search) for name in names)), "")
 
 
 CHECKS = (

@@ -10,14 +10,13 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from builder.archive.record import row_of
-from builder.process import Command, ProcessError
+from smoke.attempts import command_fault, import_fault
 from smoke.catalogue import Check, Outcome, Skip
 from smoke.claims import header
 from smoke.content import SITE
-from smoke.endings import ending, starved
 from smoke.mapped import doubles, strays
 from smoke.modules import modules_of
-from smoke.probing import ask, clean_environment
+from smoke.probing import ask
 from smoke.subject import (
     Content,
     Distribution,
@@ -28,8 +27,6 @@ from smoke.subject import (
 )
 
 __all__ = ["CHECKS"]
-
-_SHELL_LINES = 3
 
 
 def _install(subject: Subject) -> Outcome | Skip:
@@ -115,23 +112,11 @@ def _import(subject: Subject) -> Outcome | Skip:
     modules, guessed = modules_of(subject)
     if not modules:
         return Skip("the recipe names no imports and the artifact has no module to guess from")
-    faults = {name: _import_fault(subject, name) for name in modules}
+    faults = {name: import_fault(subject, name) for name in modules}
     broken = tuple(f"{name}: {fault}" for name, fault in faults.items() if fault)
     if guessed and len(broken) < len(modules):
         return Outcome(warnings=broken)
     return Outcome(broken)
-
-
-def _import_fault(subject: Subject, module: str) -> str:
-    """Why one module does not import in a process of its own, or nothing."""
-    limits = subject.checks.timeout, subject.checks.memory
-    answer = ask(installed_of(subject), "import_probe.py", (module,), *limits)
-    if answer.said is None:
-        return answer.ending
-    error = answer.said.get("error")
-    if error:
-        return starved(str(error), subject.checks.memory)
-    return f"imports, then {answer.ending}" if answer.ending else ""
 
 
 def _loaded(subject: Subject) -> Outcome | Skip:
@@ -160,28 +145,8 @@ def _commands(subject: Subject) -> Outcome | Skip:
         return facts
     if not subject.checks.commands:
         return Skip("the recipe names no commands")
-    faults = [(argv, _command_fault(subject, argv)) for argv in subject.checks.commands]
+    faults = [(argv, command_fault(subject, argv)) for argv in subject.checks.commands]
     return Outcome(tuple(f"`{' '.join(argv)}`: {fault}" for argv, fault in faults if fault))
-
-
-def _command_fault(subject: Subject, argv: tuple[str, ...]) -> str:
-    installed = installed_of(subject)
-    environment = clean_environment(installed.scratch, (installed.python.parent, *installed.path))
-    command = Command(
-        argv,
-        installed.scratch,
-        environment,
-        title=Path(argv[0]).name,
-        timeout=subject.checks.timeout,
-        memory=subject.checks.memory,
-    )
-    try:
-        completed = installed.processes.run(command, check=False)
-    except ProcessError as error:
-        return error.message
-    fault = ending(completed)
-    more = completed.last_lines[-_SHELL_LINES - 1 : -1]
-    return f"{fault} (before that: {' | '.join(more)})" if fault and more else fault
 
 
 def _facts(subject: Subject) -> EnvironmentFacts | Skip:

@@ -20,10 +20,18 @@ _LICENCES: Final = re.compile(
     r"[^/]+\.dist-info/(?:licenses/.+|(?:LICEN[CS]E|COPYING|NOTICE|AUTHORS)[^/]*)"
 )
 _WORDS: Final = re.compile(r"[a-z][a-z0-9+]*")
-_SHORT: Final = 2
-"""Letters of a name that are in any text by chance."""
+_CHANCE: Final = 2
+"""Letters of a piece that says nothing (`r0`, `ng`)."""
+_SHORT: Final = 3
+"""Letters of a name that are in other words of any text (`acl` in `oracle`)."""
 _LONG: Final = 4
 """Letters of a word that a name hardly begins with by chance."""
+_ORDINARY: Final = frozenset((
+    "base", "com", "common", "core", "data", "event", "file", "form", "free", "graph", "history",
+    "image", "inter", "link", "magic", "meta", "open", "poly", "sample", "sound", "system", "term",
+    "text", "thread", "tool", "trace", "util",
+))  # fmt: skip
+"""Words that licences have for reasons of their own, and libraries are called, or begin with."""
 _FAMILIES: Final = (
     ("gcc", ("stdc++", "gcc_s", "gfortran", "quadmath", "gomp", "atomic", "winpthread")),
     ("glibc", ("crypt",)),
@@ -34,6 +42,7 @@ _FAMILIES: Final = (
     ("ldap", ("lber",)),
     ("postgres", ("pq",)),
     ("zlib", ("z",)),
+    ("zeromq", ("zmq",)),
     ("bzip2", ("bz",)),
     ("xz", ("lzma",)),
     ("aec", ("sz",)),
@@ -51,7 +60,7 @@ def _licences(subject: Subject) -> Outcome | Skip:
         return Skip("no library was grafted into it")
     project = subject.path.name.split("-", 1)[0].lower()
     papers = "\n".join(f"{name}\n{text}" for name, text in _papers(content).items()).lower()
-    words = frozenset(_WORDS.findall(papers)) - {project}
+    words = frozenset(_WORDS.findall(papers)) - {project} - _ORDINARY
     return Outcome(
         warnings=tuple(
             f"{member.name}: no licence text and no bill of materials speaks of it"
@@ -70,15 +79,24 @@ def _papers(content: Content) -> Mapping[str, str]:
 
 
 def _names(library: str, project: str) -> frozenset[str]:
-    """Everything that a library (`z.1.3.1.zlib-ng`, `openblaso-r0`) may be spoken of as."""
-    parts = {library, library.split(".", 1)[0], *_WORDS.findall(library)}
-    plain = {re.sub(r"[-_.\d]+$", "", part) for part in parts}
-    families = {family for family, names in _FAMILIES if not plain.isdisjoint(names)}
-    return frozenset((parts | plain | families) - {project, "lib", ""})
+    """Everything that a library (`z.1.3.1.zlib-ng`, `openblaso-r0`) may be spoken of as.
+
+    Of a name in pieces (`boost_system`) the first is the project.
+    """
+    pieces = [word for word in _WORDS.findall(library) if len(word) > _CHANCE and word != project]
+    names = {library, library.split(".", 1)[0], *pieces[:1]}
+    plain = {re.sub(r"[-_.\d]+$", "", name) for name in names}
+    families = {family for family, known in _FAMILIES if not plain.isdisjoint(known)}
+    return frozenset((names | plain | families) - {project, "lib", ""})
 
 
 def _speaks(papers: str, words: Collection[str], name: str) -> bool:
-    """Whether the texts have a name, or a word that it begins with; a short name as a word."""
+    """Whether the texts have a name, or a word that it begins with.
+
+    A short name counts as a word, an ordinary word as the name of a library.
+    """
+    if name in _ORDINARY:
+        return f"lib{name}" in words
     if len(name) <= _SHORT:
         return name in words or f"lib{name}" in words
     return name in papers or any(len(word) >= _LONG and name.startswith(word) for word in words)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -54,6 +55,60 @@ def prefix(work: Path, client: Client) -> Path:
     files = client.install(deep, f"python {HOST.version}.*", "markupsafe", "packaging", "pygments")
     assert len(files) == 5
     return deep
+
+
+RECIPE = """
+schema = 1
+[recipe]
+name = "tried"
+[source]
+path = "."
+[python]
+[check]
+imports = ["markupsafe", "packaging.version"]
+commands = [["{python}", "-c", "import psutil"]]
+"""
+
+
+def checked(client: Client, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """`builder check`, with a recipe that names imports and a command."""
+    (folder / "recipe.toml").write_text(RECIPE)
+    command = [sys.executable, "-m", "builder", "check", "--recipe", str(folder), "--json"]
+    for word in words:
+        command += ["--from-channel", str(client.channel), word]
+    return subprocess.run(
+        [*command, "--python", conda_channel.VERSION],
+        capture_output=True, text=True, check=False,
+        env={**os.environ, "BUILDER_CACHE": str(folder / "cache")},
+    )  # fmt: skip
+
+
+def test_what_a_conda_user_gets_is_checked(client: Client, tmp_path: Path) -> None:
+    done = checked(client, tmp_path, "markupsafe", "packaging")
+
+    report = json.loads(done.stdout)
+    found = {one["id"]: one for one in report["results"]}
+    assert report["subject"] == "markupsafe packaging"
+    assert (done.returncode, found["env.import"]["status"]) == (1, "pass")
+    assert "No module named 'psutil'" in found["env.commands"]["problems"][0]
+    assert checked(client, tmp_path, "markupsafe", "packaging", "psutil").returncode == 0
+    assert not list((tmp_path / "cache" / "checks").iterdir())
+
+
+def test_what_no_conda_user_can_get_says_why(client: Client, tmp_path: Path) -> None:
+    done = checked(client, tmp_path, "markupsafe==99")
+    without = subprocess.run(
+        [sys.executable, "-m", "builder", "check", "--from-channel", client.channel, "python_abi"],
+        capture_output=True, text=True, check=False,
+        env={**os.environ, "BUILDER_CACHE": str(tmp_path / "cache")},
+    )  # fmt: skip
+
+    assert done.returncode == 1
+    assert "nothing fits" in done.stderr
+    assert "markupsafe" in done.stderr
+    assert without.returncode == 1
+    assert "has no Python in it" in without.stderr
+    assert not list((tmp_path / "cache" / "checks").iterdir())
 
 
 def run(prefix: Path, *words: str) -> str:

@@ -16,7 +16,7 @@ import pytest
 from builder.archive import record
 from builder.archive import zip as wheel_zip
 from builder.cli.surroundings import environment, this_machine
-from builder.config.machine import Machine
+from builder.config.machine import Machine, PackageIndex
 from builder.config.recipe import Checks, Consumer
 from builder.verbs.check import Knowledge, check
 from smoke.report import Report, Result
@@ -38,7 +38,8 @@ PyMODINIT_FUNC PyInit__tiny(void) { return PyModule_Create(&module); }
 
 
 WITHOUT_PARAMETERS = {
-    "abi.cxx11", "cmake.abi", "diff.files", "diff.needed", "diff.symbols", "env.neighbours", "link.forbidden",
+    "abi.cxx11", "cmake.abi", "diff.files", "diff.needed", "diff.symbols", "env.neighbours", "env.upgraded",
+    "link.forbidden",
     "link.renamed", "metadata.entry-points", "metadata.licences", "metadata.sbom", "size.budget",
     "size.growth", "symbol.forbidden",
 }  # fmt: skip
@@ -274,3 +275,52 @@ def test_what_a_user_gets_is_checked(tmp_path: Path, door: str) -> None:
     assert report["subject"] == f"tiny-1.0-{TAG}-{TAG}-linux_x86_64.whl"
     assert {one["id"]: one["status"] for one in report["results"]}["env.import"] == "pass"
     assert not list((tmp_path / "cache" / "store" / "work").iterdir())
+
+
+def _near(links: Path, version: str, text: str) -> None:
+    """A package of one module, in an index that is a folder."""
+    tree = links.parent / f"near-{version}"
+    info = tree / f"near-{version}.dist-info"
+    info.mkdir(parents=True)
+    (tree / "near.py").write_text(text)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: near\nVersion: {version}\n")
+    (info / "WHEEL").write_text("Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+    record.write(tree, info.name)
+    wheel_zip.pack(tree, links / f"near-{version}-py3-none-any.whl", epoch=0)
+
+
+@pytest.mark.parametrize(
+    ("module", "metadata", "pinned", "status", "said"),
+    [
+        ("from near import old\n", "", "near<2", "fail", "cannot import name 'old'"),
+        ("import near\n", "", "near", "skip", "nothing newer can be installed beside it: near 2.0"),
+        ("import near\n", "Requires-Dist: near<2\n", "near<2", "skip", "beside it: near 1.0"),
+    ],
+    ids=["breaks", "newest already", "no newer one is permitted"],
+)
+def test_a_package_is_tried_again_beside_what_is_newer(
+    tmp_path: Path,
+    machine: Machine,
+    module: str,
+    metadata: str,
+    pinned: str,
+    status: str,
+    said: str,
+) -> None:
+    links = tmp_path / "links"
+    links.mkdir()
+    _near(links, "1.0", "old = new = 1\n")
+    _near(links, "2.0", "new = 1\n")
+    (tmp_path / "tree" / "tiny").mkdir(parents=True)
+    (tmp_path / "tree" / "tiny" / "__init__.py").write_text(module)
+    wheel = _wheel(tmp_path / "tree", metadata)
+    checks = Checks(imports=("tiny",), requires=(pinned,), upgrades=("near",))
+    offline = replace(machine, index=PackageIndex(links.as_uri(), (), (str(links),)))
+
+    (report,) = check((wheel,), offline, checks=checks, select=("env.*",))
+
+    found = _results(report)
+    assert found["env.import"].status == "pass"
+    assert found["env.upgraded"].status == status
+    assert said in "".join((*found["env.upgraded"].problems, found["env.upgraded"].reason))
+    assert not list((machine.cache / "checks").iterdir())

@@ -20,6 +20,8 @@ import pefile
 import pytest
 
 from benchmarks import wheels
+from builder.config.consumer import Project, project_text
+from builder.config.recipe import Consumer
 from smoke.catalogue import choose
 from smoke.checks import CATALOGUE
 from smoke.runner import Request, check_artifact, subject_of
@@ -83,12 +85,13 @@ class Wine:
             "WINEDLLOVERRIDES": "explorer.exe,winedbg.exe,winemenubuilder.exe,mscoree,mshtml=",
         }
 
-    def run(self, *words: str) -> str:
+    def run(self, *words: str, search: tuple[Path, ...] = ()) -> str:
         """What a program said. Into a file, for a pipe ends only with wine's own services."""
+        environment = {**self.environment, "WINEPATH": ";".join(f"Z:{one}" for one in search)}
         log = self.folder / "log"
         with log.open("wb") as stream:
             subprocess.run(
-                [self.program, *words], cwd=self.folder / "programs", env=self.environment,
+                [self.program, *words], cwd=self.folder / "programs", env=environment,
                 stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, check=True, timeout=120,
             )  # fmt: skip
         return log.read_text()
@@ -247,3 +250,47 @@ def test_an_initialiser_that_fails_is_no_missing_dll(wine: Wine, tmp_path: Path)
     assert there == Loaded({"tiny/_tiny.cp311-win_amd64.pyd": NO_ACCESS}, frozenset())
     assert set(away.errors.values()) == {NOT_FOUND}
     assert _missing(wheel) == frozenset()
+
+
+RECIPE = Path(__file__).parents[2] / "recipes" / "sample"
+TOOLCHAIN = """
+set(CMAKE_SYSTEM_NAME Windows)
+set(CMAKE_C_COMPILER x86_64-w64-mingw32-gcc)
+set(CMAKE_CXX_COMPILER x86_64-w64-mingw32-g++)
+"""
+
+
+@pytest.mark.skipif(not shutil.which("x86_64-w64-mingw32-g++"), reason="no C++ for Windows here")
+def test_a_consumer_of_a_core_tree_runs_beside_its_dlls_and_not_without(
+    wine: Wine, tmp_path: Path
+) -> None:
+    """A generator for several configurations, as Visual Studio's is."""
+    toolchain, core, build = tmp_path / "windows.cmake", tmp_path / "core", tmp_path / "build"
+    toolchain.write_text(TOOLCHAIN)
+    settings = (f"-DCMAKE_TOOLCHAIN_FILE={toolchain}", "-DCMAKE_FIND_ROOT_PATH_MODE_PACKAGE=BOTH")
+    words = ("-G", "Ninja", "-S", RECIPE / "source", "-B", build, f"-DCMAKE_INSTALL_PREFIX={core}")
+    subprocess.run(["cmake", *words, *settings], check=True, capture_output=True)
+    subprocess.run(
+        ["cmake", "--build", build, "--target", "install"], check=True, capture_output=True
+    )
+    consumer = Consumer("check/consumer.cpp", "sample", ("sample::sample",))
+    project = Project("cmake", tmp_path / "project", tmp_path / "made", "windows")
+    project.folder.mkdir()
+    text = project_text(consumer, RECIPE / consumer.source)
+    (project.folder / "CMakeLists.txt").write_text(text)
+
+    configured, compiled, run = project.steps(core, *settings, "-G", "Ninja Multi-Config")
+    for step in (configured, compiled):
+        subprocess.run(step.argv, check=True, capture_output=True)
+
+    runtimes = tuple(_folder_of(name) for name in ("libstdc++-6.dll", "libwinpthread-1.dll"))
+    assert "libsample 1.4.0: dot 1000" in wine.run(*run.argv, search=(*run.path, *runtimes))
+    with pytest.raises(subprocess.CalledProcessError):
+        wine.run(*run.argv, search=runtimes)
+
+
+def _folder_of(library: str) -> Path:
+    """Where the compiler has a library of its own."""
+    words = ["x86_64-w64-mingw32-g++", f"-print-file-name={library}"]
+    done = subprocess.run(words, check=True, capture_output=True, text=True)
+    return Path(done.stdout.strip()).resolve().parent

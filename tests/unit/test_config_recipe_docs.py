@@ -38,6 +38,7 @@ def test_example_of_the_page_is_a_recipe(generated: str, tmp_path: Path) -> None
         "| `timeout` | number | Seconds that one command may take. Default: `300`. |",
         "| `memory` | integer | Bytes of memory ",
         "| `neighbours` | list of strings | Modules of other packages ",
+        "| `upgrades` | list of strings | Requirements that take the place ",
         "| `environment` | table of strings or integers | ",
         "| `select` | string | A glob over target ids. ",
     ],

@@ -188,6 +188,10 @@ FAULTS: dict[str, tuple[str, list[str]]] = {
         BASE + '[check]\nneighbours = ["numpy>=2"]',
         ["5: check.neighbours[0]: not the name of a module: `numpy>=2`"],
     ),
+    "upgrade": (
+        BASE + '[check]\nupgrades = ["numpy>>2"]',
+        ["5: check.upgrades[0]: not a requirement: `numpy>>2`; write it like `cmake>=3.28`"],
+    ),
     "no time": (BASE + "[check]\ntimeout = nan", ["5: check.timeout: is not a number"]),
     "endless": (BASE + "[check]\ntimeout = inf", ["5: check.timeout: must be at most 86400"]),
     "module": (

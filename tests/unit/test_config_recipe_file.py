@@ -116,6 +116,7 @@ system = ["postgresql"]
 timeout = 60
 memory = 2_000_000_000
 neighbours = ["numpy", "scipy.linalg"]
+upgrades = ["numpy"]
 forbidden-libraries = ["libopenblas*"]
 forbidden-symbols = ["*8protobuf*"]
 nightly-age = 3
@@ -231,6 +232,7 @@ def test_every_key_arrives_in_its_value(folder: Path) -> None:
             timeout=60.0,
             memory=2_000_000_000,
             neighbours=("numpy", "scipy.linalg"),
+            upgrades=("numpy",),
             forbidden_libraries=("libopenblas*",),
             forbidden_symbols=("*8protobuf*",),
             abi=CxxAbi(

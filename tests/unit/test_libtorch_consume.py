@@ -4,6 +4,7 @@ import hashlib
 import importlib.util
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -203,3 +204,46 @@ def test_without_a_recipe_the_consumers_are_left_out(tmp_path: Path) -> None:
     done = tried(path, MANIFEST, Checks(consumer=CONSUMER), None, bench)
 
     assert {trial.id for trial in done if "--recipe" in trial.reason} == set(NAMES[1:4])
+
+
+CMAKE = """#!/bin/sh
+case "$1" in
+--build) /bin/mkdir -p "$2/run"; printf '#!/bin/sh\\necho "$PATH" > {log}\\n' > "$2/run/consumer.exe"
+  /bin/chmod +x "$2/run/consumer.exe" ;;
+*) {configure} ;;
+esac
+"""
+FAILS = "echo 'CMake Error: nothing was found'; exit 1"
+NO_PACKAGE = f'if /bin/grep -q find_package "$2/CMakeLists.txt"; then {FAILS}; fi'
+
+
+@pytest.mark.parametrize(
+    ("configure", "problem", "reason"),
+    [
+        (":", "", ""),
+        (NO_PACKAGE, "use.cpp: does not configure with CMake: ", ""),
+        (FAILS, "", "CMake finds no compilers on this machine: "),
+    ],
+    ids=["works", "no package", "no compilers"],
+)
+def test_on_windows_an_archive_is_tried_with_what_cmake_finds(
+    tmp_path: Path, configure: str, problem: str, reason: str
+) -> None:
+    path = archive(tmp_path, WINDOWS)
+    (tmp_path / "cmake").write_text(CMAKE.format(log=tmp_path / "searched", configure=configure))
+    (tmp_path / "cmake").chmod(0o755)
+    bench = tools(tmp_path, str(tmp_path))
+    windows = replace(bench, machine=replace(bench.machine, os="windows"))
+
+    _, cmake, *others = tried(path, MANIFEST, Checks(consumer=CONSUMER), tmp_path, windows)
+
+    assert "".join(cmake.problems).startswith(problem)
+    assert bool(cmake.problems) is bool(problem)
+    assert cmake.reason.startswith(reason)
+    assert bool(cmake.reason) is bool(reason)
+    assert {one.reason for one in others} == {
+        "is tried on Linux; elsewhere only `archive.cmake` is"
+    }
+    if not problem and not reason:
+        first, second, *rest = (tmp_path / "searched").read_text().strip().split(";")
+        assert (Path(first).name, Path(second).name, rest) == ("bin", "lib", [str(tmp_path)])

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from builder.errors import UsageError
-from builder.process import Command, Completed
+from builder.process import Command, Completed, clean_environment, toolchain_environment
 from smoke.endings import ending, starved
-from smoke.probing import clean_environment, interpreter_of
+from smoke.probing import interpreter_of
 
 
 def _completed(
@@ -90,6 +90,25 @@ def test_a_process_on_windows_gets_what_it_cannot_start_without_and_no_more() ->
         "TMP": r"D:\neutral",
     }
     assert "SYSTEMROOT" not in clean_environment(Path("D:"), WINDOWS[:1], "nt")
+
+
+def test_compilers_on_windows_are_found_by_the_places_of_every_process_there() -> None:
+    given = toolchain_environment(Path(r"D:\neutral"), WINDOWS, "nt")
+    clean = clean_environment(Path(r"D:\neutral"), WINDOWS, "nt")
+
+    assert dict(given) == {
+        **clean,
+        "SYSTEMDRIVE": "C:",
+        "WINDIR": r"C:\Windows",
+        "COMSPEC": r"C:\Windows\System32\cmd.exe",
+        "ProgramFiles": r"C:\Program Files",
+        "ProgramFiles(x86)": r"C:\Program Files (x86)",
+        "ProgramData": r"C:\ProgramData",
+        "PATHEXT": ".COM;.EXE;.BAT;.CMD",
+    }
+    assert toolchain_environment(Path("/n"), (Path("/usr/bin"),), "posix") == clean_environment(
+        Path("/n"), (Path("/usr/bin"),), "posix"
+    )
 
 
 def test_a_process_on_linux_and_macos_gets_a_path_a_home_and_a_language() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import shutil
 import sys
 import textwrap
 import venv
@@ -29,6 +30,11 @@ FILES = {
     "tiny-1.0.dist-info/METADATA": METADATA,
     "tiny-1.0.dist-info/RECORD": "",
 }
+NEAR = {
+    "near/__init__.py": "VERSION = 1\n",
+    "near-1.dist-info/METADATA": "Metadata-Version: 2.1\nName: near\nVersion: 1\n",
+}
+PATH = (Path("/usr/bin"), Path("/bin"))
 
 
 class Lab:
@@ -39,7 +45,9 @@ class Lab:
         venv.create(folder / "env", symlinks=True, with_pip=False)
         self.python = folder / "env" / "bin" / "python"
         version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
-        self.site = folder / "env" / "lib" / version / "site-packages"
+        self.below = Path("lib", version, "site-packages")
+        self.site = folder / "env" / self.below
+        self.scratch = folder / "scratch"
 
     def install(self, files: Mapping[str, str | bytes]) -> None:
         for name, text in files.items():
@@ -56,15 +64,33 @@ class Lab:
 
     def check(self, id_: str, checks: Checks, content: Content | None) -> Result:
         (check,) = (one for one in CATALOGUE if one.id == id_)
-        scratch = self.folder / "scratch"
-        installed = open_environment(
-            self.python, (Path("/usr/bin"), Path("/bin")), scratch, Processes()
-        )
+        installed = open_environment(self.python, PATH, self.scratch, Processes())
         path = self.folder / "tiny-1.0-py3-none-any.whl"
         kind: Kind = "wheel" if content else "environment"
         subject = Subject(path, kind, content, installed, checks=checks)
+        if id_ == "env.upgraded":
+            subject = replace(subject, upgrade=lambda: self.upgraded(subject))
         anywhere = replace(check, kinds=("wheel", "environment"))
         return run(subject, [anywhere], [check.needs]).results[0]
+
+    def upgraded(self, subject: Subject, version: str = "2") -> Subject:
+        """The same in a second environment, where `near` has this version."""
+        root = self.folder / "later"
+        if not root.exists():
+            venv.create(root, symlinks=True, with_pip=False)
+        shutil.rmtree(root / self.below)
+        shutil.copytree(self.site, root / self.below)
+        (root / self.below / "near" / "__init__.py").write_text(f"VERSION = {version}\n")
+        text = NEAR["near-1.dist-info/METADATA"].replace("Version: 1", f"Version: {version}")
+        (root / self.below / "near-1.dist-info" / "METADATA").write_text(text)
+        python = root / "bin" / "python"
+        commands = tuple(
+            tuple(word.replace(str(self.python), str(python)) for word in argv)
+            for argv in subject.checks.commands
+        )
+        installed = open_environment(python, PATH, self.scratch, Processes())
+        checks = replace(subject.checks, commands=commands)
+        return replace(subject, installed=installed, checks=checks)
 
 
 @pytest.fixture(scope="module")
@@ -501,6 +527,10 @@ SAMPLES: Mapping[str, tuple[dict[str, str | bytes], Checks]] = {
         {"near/__init__.py": ALONE},
         Checks(imports=("tiny",), neighbours=("near",)),
     ),
+    "env.upgraded": (
+        {"tiny/__init__.py": "import near\nassert near.VERSION == 1\n"},
+        Checks(imports=("tiny",), upgrades=("near",)),
+    ),
 }
 """What breaks each check, and nothing else about the wheel; and what the recipe asks for."""
 
@@ -514,14 +544,14 @@ def test_a_sound_environment_passes_and_a_broken_one_does_not(lab: Lab, id_: str
     changes, checks = SAMPLES[id_]
     run_it = ((str(lab.python), "-c", "import tiny.works"),)
     checks = replace(checks, commands=run_it if id_ == "env.commands" else ())
-    sound: dict[str, str | bytes] = {**FILES, "tiny/works.py": "", "near/__init__.py": ""}
+    sound: dict[str, str | bytes] = {**FILES, "tiny/works.py": ""}
     if id_ == "env.loaded":
         library = _host("libstdc++.so.6")
         own = "libstdc++-0123abcd.so.6"
         text = TWICE.format(host=str(library), own=own)
         sound[f"tiny.libs/{own}"] = library.read_bytes()
         changes = {"tiny/__init__.py": text}
-    lab.install(sound)
+    lab.install({**NEAR, **sound})
     good = lab.check(id_, checks, lab.wheel(sound))
     broken = sound if id_ in {"env.install", "env.versions"} else {**sound, **changes}
     lab.install(changes)

@@ -197,6 +197,36 @@ def test_a_library_is_spoken_of_by_the_name_of_its_project(
     assert "metadata.licences" not in complaints(with_bill)
 
 
+@pytest.mark.parametrize(
+    ("library", "text", "is_told"),
+    [
+        ("libcom_err-0123abcd.so.3.0", "see https://example.com/errors, no error is common", True),
+        ("libcom_err-0123abcd.so.3.0", "com_err: MIT", False),
+        ("libevent-0123abcd.so.7", "in no event shall the authors be liable", True),
+        ("libevent-0123abcd.so.7", "libevent: 3-clause BSD", False),
+        ("libopenjp2-0123abcd.so.7", "this is open source", True),
+        ("libopenjp2-0123abcd.so.7", "OpenJPEG (openjp2)", False),
+        ("libacl-0123abcd.so.1", "owned by Oracle", True),
+        ("libacl-0123abcd.so.1", "acl (LGPL)", False),
+        ("libxcb-shape-0123abcd.so.0", "libxcb is of X", False),
+        ("libboost_system-0123abcd.so.1", "the Boost licence", False),
+        ("libopenblaso-r0-0123abcd.so", "OpenBLAS: BSD", False),
+        ("libzmq-0123abcd.so.5", "zeromq: MPL", False),
+        ("libz-0123abcd.so.1.3.1.zlib-ng", "zlib", False),
+    ],
+)
+def test_a_name_that_is_in_any_text_speaks_of_nothing(
+    tmp_path: Path, library: str, text: str, is_told: bool
+) -> None:
+    place, other = f"own.libs/{library}", "own.libs/libdep-0123abcd.so.1"
+    files = {place: assemble(DEP), other: None, f"{INFO}/sboms/own.cdx.json": None}
+    files[f"{INFO}/licenses/LICENSE.txt"] = text.encode()
+
+    report = look(pack(tmp_path, "wheel", files_of("wheel", files)))
+
+    assert ("metadata.licences" in complaints(report)) is is_told
+
+
 @pytest.mark.parametrize("kind", NAMES)
 def test_a_good_package_of_any_format_passes_every_row(tmp_path: Path, kind: str) -> None:
     good = pack(tmp_path, kind, files_of(kind, {}))

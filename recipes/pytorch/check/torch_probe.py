@@ -5,6 +5,7 @@ Each function returns what it saw; what it cannot do here it says with `skip`. A
 
 import json
 import os
+import re
 import sys
 import tempfile
 import warnings
@@ -208,6 +209,69 @@ def cuda_version():
     said = torch.version.cuda.replace(".", "")
     assert said == local[2:], f"version {torch.__version__} has CUDA {torch.version.cuda}"
     return said
+
+
+def cudnn_loaded():
+    """Major, minor and patch of the cuDNN in this process."""
+    import torch
+
+    number = torch.backends.cudnn.version()
+    major = 10000 if number >= 90000 else 1000
+    return number // major, number % major // 100, number % 100
+
+
+def cudnn_version():
+    import torch
+
+    if torch.version.cuda is None:
+        raise Skip("built without CUDA")
+    if not torch.backends.cudnn.is_available():
+        raise Skip("built without cuDNN")
+    told = getattr(getattr(torch._C, "_cudnn", None), "getCompileVersion", None)
+    if told is None:
+        raise Skip("this torch does not tell which cuDNN it was compiled for")
+    loaded, compiled = dotted(cudnn_loaded()), dotted(told())
+    assert loaded == compiled, f"cuDNN {loaded} is loaded, compiled for {compiled}"
+    return loaded
+
+
+def cuda_wheels():
+    import torch
+
+    if torch.version.cuda is None:
+        raise Skip("built without CUDA")
+    loaded = {}
+    if torch.backends.cudnn.is_available():
+        loaded["cudnn"] = dotted(cudnn_loaded())
+    if hasattr(torch._C, "_nccl_version"):
+        loaded["nccl"] = dotted(torch.cuda.nccl.version())
+    wheels = [one for one in nvidia_wheels() if one[0] in loaded]
+    if not wheels:
+        raise Skip("no wheel of cuDNN or NCCL is installed that it could load")
+    wrong = [
+        f"{name} {version} is installed, {loaded[library]} is loaded"
+        for library, name, version in wheels
+        if dotted(version.split(".")) != loaded[library]
+    ]
+    assert not wrong, "; ".join(wrong)
+    return loaded
+
+
+def nvidia_wheels():
+    """Library, name and version of each wheel of cuDNN and NCCL that is installed."""
+    try:
+        from importlib.metadata import distributions
+    except ImportError:
+        raise Skip("this Python does not tell what is installed") from None
+    known = [(one.metadata["Name"] or "", one.version) for one in distributions()]
+    names = [(re.sub("[-_.]+", "-", name).lower(), version) for name, version in known]
+    found = [(re.match(r"nvidia-(cudnn|nccl)-cu\d+$", name), version) for name, version in names]
+    return sorted({(match.group(1), match.group(0), version) for match, version in found if match})
+
+
+def dotted(numbers):
+    """The first three numbers of a version; wheels have a fourth that libraries do not tell."""
+    return ".".join(str(number) for number in tuple(numbers)[:3])
 
 
 def cuda_networks():
