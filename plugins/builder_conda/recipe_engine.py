@@ -53,11 +53,13 @@ def build_all(order: Order, rattler: Rattler, *, events: Events = ignore) -> tup
     variants, outputs = render(order, rattler)
     urls = channel_urls(order.channels)
     done: dict[str, Made] = {}
+    waves = tuple(_waves(outputs))
     shared = order.store / "conda" / f"channel-{time.time_ns()}"
     try:
         channel.create(shared, (order.subdir,))
-        for wave in _waves(outputs):
-            work = _Work(order, rattler, variants, shared, (shared.as_uri(), *urls), events)
+        for wave in waves:
+            taken = shared if wave is not waves[-1] else None
+            work = _Work(order, rattler, variants, taken, (shared.as_uri(), *urls), events)
             jobs = [partial(work.make, output, _lacking(output, outputs, done)) for output in wave]
             done |= {made.output.stem: made for made in _side_by_side(jobs, order.jobs, rattler)}
     finally:
@@ -80,14 +82,14 @@ def debug_shell(order: Order, stem: str) -> str:
 
 
 class _Work:
-    """What all outputs of one call share."""
+    """What all outputs of one wave have in common; `shared` is a channel for those that wait for them, if any do."""
 
     def __init__(
         self,
         order: Order,
         rattler: Rattler,
         variants: Variants,
-        shared: Path,
+        shared: Path | None,
         channels: Sequence[str],
         events: Events,
     ) -> None:
@@ -126,7 +128,8 @@ class _Work:
             built = self._build(output, place, log)
             package = self._again(output, place, built)
             tests = self._test(output, place, package, log) if self._order.check else 0
-            channel.add(self._shared, (package,))
+            if self._shared is not None:
+                channel.add(self._shared, (package,))
             path = deliver(package, self._order.output / output.subdir)
             if not self._order.keep:
                 shutil.rmtree(place, ignore_errors=True)
