@@ -100,6 +100,9 @@ def page(rows: Sequence[tuple[str, float, str]]) -> str:
         "|---|---|---|",
         *(f"| {name} | {seconds:.2f} | {compared} |" for name, seconds, compared in rows),
         "",
+        "More of them: [repair](benchmarks-repair.md), [inspect](benchmarks-inspect.md),",
+        "[packing](benchmarks-packing.md), [conda packages and channels](benchmarks-conda.md).",
+        "",
     ]
     return "\n".join(lines)
 

@@ -48,7 +48,7 @@ def fetch(name: str, kept: Path | None = None) -> Path:
             _download(name, place.parent)
     with place.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
-    wanted = checked()[name]
+    wanted = (checked() | _table()["converted"])[name]
     if found != wanted:
         place.unlink()
         raise RuntimeError(f"`{name}` has sha256 {found}, not {wanted}")
@@ -68,7 +68,9 @@ def _download(name: str, kept: Path) -> None:
     words += ["--only-binary=:all:", "--dest", str(kept)]
     if "+" not in str(version):
         # An old limited-API wheel is only offered to a Python that understands its tag.
-        words += ["--python-version", number if "abi3" not in name else "311"]
+        # So is a pure one, to a Python as new as it requires.
+        newest = "abi3" in name or python.startswith("py")
+        words += ["--python-version", "311" if newest else number]
         words += [word for one in platforms.split(".") for word in ("--platform", one)]
     subprocess.run([*words, f"{project}=={public}"], check=True, stdout=subprocess.DEVNULL)
     if not (kept / name).is_file():

@@ -162,11 +162,11 @@ class _Reader:
 
 
 def _checks(block: bytes) -> bool:
-    """Whether the check sum is right: some tools summed signed bytes."""
+    """Whether the check sum is right: some tools summed signed bytes, which is only looked at where it may matter."""
     said = _octal(block[148:156])
     rest = block[:148] + b" " * 8 + block[156:]
     total = sum(rest)
-    return said in {total, total - 256 * sum(byte > 127 for byte in rest)}  # noqa: PLR2004  # the sign
+    return said == total or said == total - 256 * sum(byte > 127 for byte in rest)  # noqa: PLR2004  # the sign
 
 
 def _octal(field: bytes) -> int | None:

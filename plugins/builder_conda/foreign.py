@@ -7,10 +7,8 @@ import shutil
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from builder.archive.deliver import deliver
-from builder.archive.file import file_digest
-from builder.channel import channel
 from builder.config.accelerator import Accelerator
 from builder.config.naming import subdir_of
 from builder.config.plan import Plan, PlannedStage, Step
@@ -18,10 +16,12 @@ from builder.config.python import parse_pythons
 from builder.errors import BuilderError, UsageError
 from builder.foreign import ForeignOutcome, ForeignPackage, ForeignTools
 from builder.requests import BuildRequest, Failure
-from builder_conda import conda_build, recipe_engine
+from builder_conda import conda_build
 from builder_conda.rattler import Rattler, channel_urls
-from builder_conda.recipe_engine import RECIPE, Made, Order
-from builder_conda.rewrite import unpack_package, write_again
+from builder_conda.recipe_render import RECIPE, Order, render
+
+if TYPE_CHECKING:
+    from builder_conda.recipe_engine import Made
 
 __all__ = ["CondaRecipes"]
 
@@ -45,7 +45,7 @@ class CondaRecipes:
             step = Step(conda_build.argv(conda_build.find(tools.machine), call))
             return Plan((PlannedStage("package", "", False, (folder.name,), (step,)),))
         order = _order(folder, request, tools)
-        outputs = recipe_engine.render(order, _rattler(tools))
+        _, outputs = render(order, _rattler(tools))
         return Plan(
             tuple(
                 PlannedStage(
@@ -65,8 +65,10 @@ class CondaRecipes:
         started = time.monotonic()
         if _engine(folder, request) == "conda-build":
             return _with_conda_build(_call(folder, request, tools), request, tools, started)
+        from builder_conda.recipe_engine import build_all  # noqa: PLC0415  # a plan needs none of it
+
         order = _order(folder, request, tools)
-        made = recipe_engine.build_all(order, _rattler(tools), events=tools.events)
+        made = build_all(order, _rattler(tools), events=tools.events)
         return ForeignOutcome(
             tuple(_package(row) for row in made if row.path is not None),
             tuple(row.failure for row in made if row.failure is not None),
@@ -75,7 +77,9 @@ class CondaRecipes:
 
     def shell(self, folder: Path, request: BuildRequest, tools: ForeignTools) -> str:
         """How to enter a kept build."""
-        return recipe_engine.debug_shell(_order(folder, request, tools), request.debug_shell)
+        from builder_conda.recipe_engine import debug_shell  # noqa: PLC0415  # as above
+
+        return debug_shell(_order(folder, request, tools), request.debug_shell)
 
 
 def _engine(folder: Path, request: BuildRequest) -> str:
@@ -168,6 +172,8 @@ def _with_conda_build(
     call: conda_build.Call, request: BuildRequest, tools: ForeignTools, started: float
 ) -> ForeignOutcome:
     """One process makes all packages; each is written again and delivered."""
+    from builder.channel import channel  # noqa: PLC0415  # as above
+
     program = conda_build.find(tools.machine)
     shutil.rmtree(call.work, ignore_errors=True)
     log = tools.store / "logs" / f"{call.work.name}.log"
@@ -185,6 +191,10 @@ def _with_conda_build(
 
 
 def _again(path: Path, call: conda_build.Call, request: BuildRequest) -> ForeignPackage:
+    from builder.archive.deliver import deliver  # noqa: PLC0415  # as above
+    from builder.archive.file import file_digest  # noqa: PLC0415  # as above
+    from builder_conda.rewrite import unpack_package, write_again  # noqa: PLC0415  # as above
+
     started = time.monotonic()
     work = call.work / "again" / path.name
     unpacked = unpack_package(path, work / "unpacked", call.work)

@@ -58,26 +58,29 @@ def _variants(job: Job) -> Mapping[str, object]:
             found = VariantConfig.from_file_with_context(name, jinja)
         zipped = found.zip_keys or zipped
         merged = merged.merge(found)
-    return {"values": merged.to_dict(), "zipped": merged.zip_keys or zipped}
+    values = {key: [str(value) for value in row] for key, row in merged.to_dict().items()}
+    return {"values": values, "zipped": merged.zip_keys or zipped}
 
 
-def _config(job: Job) -> VariantConfig:
+def _config(variants: Mapping[str, Any]) -> VariantConfig:
     from rattler_build import VariantConfig  # noqa: PLC0415  # slow to load
 
-    return VariantConfig(job["values"], zip_keys=job["zipped"] or None)
+    return VariantConfig(variants["values"], zip_keys=variants["zipped"] or None)
 
 
-def _rendered(job: Job) -> list[RenderedVariant]:
+def _rendered(job: Job, variants: Mapping[str, Any]) -> list[RenderedVariant]:
     from rattler_build import PlatformConfig, RenderConfig, Stage0Recipe  # noqa: PLC0415  # as above
 
     recipe = Stage0Recipe.from_file(job["recipe"])
     platform = PlatformConfig(target_platform=job["platform"], experimental=job["experimental"])
-    return recipe.render(_config(job), RenderConfig(platform))
+    return recipe.render(_config(variants), RenderConfig(platform))
 
 
 def _render(job: Job) -> object:
-    """Every output of every variant; shared ones come once for each."""
-    return [_described(variant) for variant in _rendered(job)]
+    """Every output of every variant; shared ones come once for each. Variants may still be in their files."""
+    variants = _variants(job) if "files" in job else {key: job[key] for key in ("values", "zipped")}
+    outputs = [_described(variant) for variant in _rendered(job, variants)]
+    return {"variants": variants, "outputs": outputs}
 
 
 def _described(variant: RenderedVariant) -> Mapping[str, object]:
@@ -103,7 +106,7 @@ def _build(job: Job) -> Mapping[str, object]:
     """Build one output, untested; give back its package and which package each file of its host is of."""
     from rattler_build import ToolConfiguration  # noqa: PLC0415  # slow to load
 
-    variant = next(row for row in _rendered(job) if _named(row) == job["output"])
+    variant = next(row for row in _rendered(job, job) if _named(row) == job["output"])
     result = variant.run_build(
         output_dir=job["folder"],
         channels=job["channels"],

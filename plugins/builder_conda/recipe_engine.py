@@ -1,12 +1,11 @@
 """A project's own `recipe.yaml` becomes packages: every output a process of its own, all merged under one index.
 
-The table of contents: `render`, then for each output build, write again, judge its links, test, add to the channel.
-What fails is a failure of its own and of what needs it; the others go on.
+The table of contents, once it is rendered: for each output build, write again, judge its links, test, add to the
+channel. What fails is a failure of its own and of what needs it; the others go on.
 """
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,7 +15,6 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from builder.archive.conda_write import Format, Profile
 from builder.archive.deliver import deliver
 from builder.archive.file import file_digest
 from builder.binary import BinaryError, read
@@ -27,50 +25,12 @@ from builder.process import ProcessError
 from builder.requests import Failure
 from builder.stage.lock import exclusive
 from builder_conda.linking import Linked, allowed_by, link_problems
-from builder_conda.outputs import Rendered, Variants, chosen, cuda_key, providers, read_outputs
+from builder_conda.outputs import Rendered, Variants, providers
 from builder_conda.rattler import Rattler, channel_urls
+from builder_conda.recipe_render import Order, question, render
 from builder_conda.rewrite import Unpacked, unpack_package, write_again
-from builder_conda.unhashed import scripts_of, unhashed
 
-__all__ = ["RECIPE", "Made", "Order", "build_all", "debug_shell", "render"]
-
-RECIPE: Final = "recipe.yaml"
-_BESIDE: Final = ("conda_build_config.yaml", "variants.yaml")
-_LONGEST_SCRIPT: Final = 1 << 20
-_KEY: Final = 16
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What to build, from what, and where to.
-
-    `folder` holds the recipe. `channels` are folders, URLs or names, the first with the highest
-    priority; `variants` are files that win over those beside the recipe. `pythons` (`3.11`, `3.13t`)
-    and `accelerators` (`cpu`, `12.8`) choose from their values, or add to them. `output` becomes a channel.
-    `store` has a folder for each output, and the unpacked packages. `epoch` is the time of
-    everything inside. `again` are the words of the command that asked, for hints.
-    """
-
-    folder: Path
-    output: Path
-    store: Path
-    channels: tuple[str, ...] = ()
-    variants: tuple[Path, ...] = ()
-    pythons: tuple[str, ...] = ()
-    accelerators: tuple[str, ...] = ()
-    subdir: str = "linux-64"
-    profile: Profile = "default"
-    file_format: Format = "conda"
-    epoch: int = 315532800
-    jobs: int = 1
-    check: bool = True
-    keep: bool = False
-    again: tuple[str, ...] = ("builder", "build")
-
-    def place(self, stem: str) -> Path:
-        """The folder of one output: the same for the same recipe, wherever that lies."""
-        text = (self.folder / RECIPE).read_bytes() + stem.encode()
-        return self.store / "conda" / hashlib.sha256(text).hexdigest()[:_KEY]
+__all__ = ["Made", "build_all", "debug_shell"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,33 +45,21 @@ class Made:
     tests: int = 0
 
 
-def render(order: Order, rattler: Rattler) -> tuple[Rendered, ...]:
-    """Every output of every variant, once. Builds and solves nothing.
-
-    Raises `UsageError` with rattler-build's own words, for zipped keys that do not fit, and for a key
-    that a script reads although it does not enter the hash.
-    """
-    variants = _variants(order, rattler)
-    rows = rattler.ask({"do": "render", **_question(order, variants)}, "render")
-    outputs = read_outputs(rows, order.subdir)
-    _refuse_unhashed(order, outputs, variants)
-    return outputs
-
-
 def build_all(order: Order, rattler: Rattler, *, events: Events = ignore) -> tuple[Made, ...]:
     """Build, prove and deliver every output; one that fails is in the result, with what it said last.
 
     Raises `UsageError` for what `render` refuses, `Interrupted` on Ctrl-C.
     """
-    variants = _variants(order, rattler)
-    outputs = render(order, rattler)
+    variants, outputs = render(order, rattler)
     urls = channel_urls(order.channels)
     done: dict[str, Made] = {}
+    waves = tuple(_waves(outputs))
     shared = order.store / "conda" / f"channel-{time.time_ns()}"
     try:
         channel.create(shared, (order.subdir,))
-        for wave in _waves(outputs):
-            work = _Work(order, rattler, variants, shared, (shared.as_uri(), *urls), events)
+        for wave in waves:
+            taken = shared if wave is not waves[-1] else None
+            work = _Work(order, rattler, variants, taken, (shared.as_uri(), *urls), events)
             jobs = [partial(work.make, output, _lacking(output, outputs, done)) for output in wave]
             done |= {made.output.stem: made for made in _side_by_side(jobs, order.jobs, rattler)}
     finally:
@@ -134,14 +82,14 @@ def debug_shell(order: Order, stem: str) -> str:
 
 
 class _Work:
-    """What all outputs of one call share."""
+    """What all outputs of one wave have in common; `shared` is a channel for those that wait for them, if any do."""
 
     def __init__(
         self,
         order: Order,
         rattler: Rattler,
         variants: Variants,
-        shared: Path,
+        shared: Path | None,
         channels: Sequence[str],
         events: Events,
     ) -> None:
@@ -180,7 +128,8 @@ class _Work:
             built = self._build(output, place, log)
             package = self._again(output, place, built)
             tests = self._test(output, place, package, log) if self._order.check else 0
-            channel.add(self._shared, (package,))
+            if self._shared is not None:
+                channel.add(self._shared, (package,))
             path = deliver(package, self._order.output / output.subdir)
             if not self._order.keep:
                 shutil.rmtree(place, ignore_errors=True)
@@ -193,7 +142,7 @@ class _Work:
             "output": named,
             "folder": str(place),
             "channels": self._channels,
-            **_question(self._order, self._variants),
+            **question(self._order, self._variants),
         }
         title = f"build {output.stem}"
         with _stage(output, "build", self._hint(output), log):
@@ -274,51 +223,6 @@ class _stage:  # noqa: N801  # a context manager that reads as one
 
 
 _TAIL: Final = 20
-
-
-def _variants(order: Order, rattler: Rattler) -> Variants:
-    beside = tuple(order.folder / name for name in _BESIDE if (order.folder / name).is_file())
-    files = [str(path.absolute()) for path in (*beside, *order.variants)]
-    if missing := [path for path in order.variants if not path.is_file()]:
-        raise UsageError(f"there is no file `{missing[0]}`", hint="give a variants file")
-    found = Variants()
-    if files:
-        job = {"do": "variants", "files": files, "platform": order.subdir}
-        found = Variants.of(rattler.ask(job, "variants"))
-    found = chosen(found, "python", order.pythons)
-    return chosen(found, cuda_key(found), order.accelerators)
-
-
-def _question(order: Order, variants: Variants) -> Mapping[str, object]:
-    return {
-        "recipe": str((order.folder / RECIPE).absolute()),
-        "platform": order.subdir,
-        "values": {key: list(row) for key, row in variants.values.items()},
-        "zipped": [list(group) for group in variants.zipped],
-        "experimental": False,
-    }
-
-
-def _refuse_unhashed(order: Order, outputs: Sequence[Rendered], variants: Variants) -> None:
-    texts = dict(_texts(order.folder))
-    faults = [
-        f"{output.name}: {problem}"
-        for output in outputs
-        for problem in unhashed(scripts_of(output.recipe, texts), variants.values, output.variant)
-    ]
-    if faults:
-        raise UsageError(
-            "scripts read variant keys that do not enter the hash: variants would overwrite each other",
-            faults=list(dict.fromkeys(faults)),
-            hint="add the `use_keys` that are named above to the recipe",
-        )
-
-
-def _texts(folder: Path) -> Iterator[tuple[str, str]]:
-    """The files of the recipe's folder that may be scripts."""
-    for path in sorted(folder.iterdir()):
-        if path.is_file() and path.stat().st_size <= _LONGEST_SCRIPT:
-            yield path.name, path.read_text(encoding="utf-8", errors="replace")
 
 
 def _waves(outputs: Sequence[Rendered]) -> Iterator[tuple[Rendered, ...]]:

@@ -13,6 +13,8 @@ from textwrap import dedent
 from typing import Any
 
 import pytest
+from builder_conda.rattler import Rattler
+from builder_conda.recipe_render import Order, render
 
 from builder.archive.conda_package import CondaPackage
 from builder.archive.conda_write import write_conda
@@ -262,6 +264,38 @@ def test_zipped_keys_and_selectors_make_the_matrix(tmp_path: Path, fresh: Builde
         for numpy, python in (("2.0", "3.11"), ("2.1", "3.12"))
     ]
     assert len({row["targets"][0] for row in ran.document["stages"]}) == 4
+
+
+def test_all_variants_are_rendered_by_one_process(tmp_path: Path) -> None:
+    folder, calls = tmp_path / "acc", tmp_path / "calls"
+    folder.mkdir()
+    (folder / "recipe.yaml").write_text(VARIANTS.replace("USE", "variant: {use_keys: [cuda]}"))
+    (folder / "conda_build_config.yaml").write_text(CONFIG)
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\necho >> "{calls}"\nexec "{sys.executable}" "$@"\n')
+    python.chmod(0o755)
+    rattler = Rattler(replace(this_machine({}), python=python), Processes(), tmp_path / "cache")
+
+    variants, outputs = render(Order(folder, tmp_path / "out", tmp_path / "store"), rattler)
+
+    assert len(outputs) == len(variants.values["cuda"]) * len(variants.values["python"])
+    assert calls.read_text() == "\n"
+
+
+def test_zipped_keys_of_unequal_length_are_told_in_our_words(
+    tmp_path: Path, fresh: Builder
+) -> None:
+    folder = tmp_path / "acc"
+    folder.mkdir()
+    (folder / "recipe.yaml").write_text(VARIANTS.replace("USE", "variant: {use_keys: [cuda]}"))
+    (folder / "variants.yaml").write_text(
+        "python: ['3.11.*', '3.12.*']\ncuda: [cpu]\nzip_keys:\n  - [python, cuda]\n"
+    )
+
+    ran = fresh.build("./acc", "--type", "conda", "--dry-run")
+
+    assert ran.code == 2
+    assert "zipped keys need one value each: python has 2, cuda has 1" in ran.err
 
 
 def test_a_key_that_only_a_script_reads_is_an_error(tmp_path: Path, fresh: Builder) -> None:
