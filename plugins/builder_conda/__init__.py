@@ -38,6 +38,6 @@ def builder_converters() -> Iterable[Converter]:
 @hookimpl
 def builder_foreign_recipes() -> Iterable[ForeignRecipes]:
     """Give who builds `recipe.yaml` and `meta.yaml`."""
-    from builder_conda.foreign import CondaRecipes  # noqa: PLC0415  # loading a plugin stays cheap
+    from builder_conda.recipes.foreign import CondaRecipes  # noqa: PLC0415  # loading a plugin stays cheap
 
     return (CondaRecipes(),)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,8 +15,8 @@ from textwrap import dedent
 from typing import Any
 
 import pytest
-from builder_conda.rattler import Rattler
-from builder_conda.recipe_render import Order, render
+from builder_conda.recipes.rattler import Rattler
+from builder_conda.recipes.render import Order, render
 
 from builder.archive.conda_package import CondaPackage
 from builder.archive.conda_write import write_conda
@@ -405,6 +407,7 @@ def test_the_judge_catches_the_package_that_gives_gpus_the_cpu_build(
 
 CONDA_BUILD = f"""#!{sys.executable}
 import sys
+import time
 from pathlib import Path
 from builder.archive.conda_package import CondaPackage
 from builder.archive.conda_write import write_conda
@@ -473,3 +476,45 @@ def test_one_recipe_gives_the_same_packages_through_both_engines(
     assert [ran.code for ran in both] == [0, 0], both[1].err
     names = [sorted(row["name"] for row in ran.document["artifacts"]) for ran in both]
     assert names[0] == sorted(set(names[1]))
+
+
+RESUMED = "recipe:\n  name: long\n  version: '1'\noutputs:\n" + "".join([
+    shell("first", "echo first >> COUNT", "echo 1 > $PREFIX/lib/first",
+          more="    tests:\n      - script:\n          - echo tested >> COUNT\n"),
+    shell("second", "echo second >> COUNT", "test -e READY || sleep 60", "test -e READY",
+          "echo 2 > $PREFIX/lib/second", more="    requirements:\n      host: [first]\n"),
+])  # fmt: skip
+
+
+def test_a_killed_call_goes_on_where_it_was(tmp_path: Path, fresh: Builder) -> None:
+    (tmp_path / "long").mkdir()
+    count, ready = tmp_path / "count", tmp_path / "ready"
+    text = RESUMED.replace("COUNT", str(count)).replace("READY", str(ready))
+    (tmp_path / "long" / "recipe.yaml").write_text(text)
+    words = ("./long", "--type", "conda", "--json")
+
+    killed = fresh.start(*words)
+    until = time.monotonic() + 60
+    while "second" not in (count.read_text() if count.exists() else ""):
+        assert killed.poll() is None, killed.communicate()
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.communicate()
+    assert [path.name.partition("-")[0] for path in fresh.output.glob("*/*.conda")] == ["first"]
+
+    ready.touch()
+    planned = fresh.build(*words, "--dry-run")
+    again = fresh.build(*words)
+
+    assert [row["hit"] for row in planned.document["stages"]] == [True, False]
+    assert again.code == 0, again.err
+    assert {row["name"]: row["hit"] for row in again.document["artifacts"]} == {
+        "first": True, "second": False,
+    }  # fmt: skip
+    assert count.read_text().split() == ["first", "tested", "second", "second"]
+    whole = fresh.build(*words)
+    assert [row["hit"] for row in whole.document["artifacts"]] == [True, True]
+    assert count.read_text().split() == ["first", "tested", "second", "second"]
+    fresh.build(*words, "--keep")
+    assert count.read_text().split().count("second") == 3

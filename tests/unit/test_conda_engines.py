@@ -5,8 +5,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from builder_conda import conda_build
-from builder_conda.conda_build import Call, argv
+from builder_conda.recipes import conda_build
+from builder_conda.recipes.conda_build import Call, argv
 
 from builder.channel.solve import channel_url
 from builder.cli.surroundings import this_machine

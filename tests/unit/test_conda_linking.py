@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from builder_conda.linking import Linked, allowed_by, link_problems
+from builder_conda.recipes.linking import Linked, allowed_by, link_problems
 
 SOUND = Linked(
     needed={"lib/python3.11/site-packages/w.so": ("libw.so.1", "libc.so.6")},

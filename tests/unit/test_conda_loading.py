@@ -9,8 +9,8 @@ import sys
 def test_a_plan_loads_nothing_that_writes_packages() -> None:
     code = """
 import sys
-from builder_conda.foreign import CondaRecipes
-print([name for name in ("builder.binary", "builder.archive.conda_write", "builder_conda.recipe_engine",
+from builder_conda.recipes.foreign import CondaRecipes
+print([name for name in ("builder.binary", "builder.archive.conda_write", "builder_conda.recipes.engine",
        "rattler_build") if name in sys.modules])
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

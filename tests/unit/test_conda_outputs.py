@@ -3,8 +3,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from builder_conda.outputs import Rendered, Variants, chosen, providers, read_outputs
-from builder_conda.recipe_engine import _waves
+from builder_conda.recipes.outputs import (
+    Rendered,
+    Variants,
+    chosen,
+    profile_of,
+    providers,
+    read_outputs,
+    waves_of,
+)
 
 from builder.errors import UsageError
 
@@ -71,7 +78,7 @@ def outputs(*rows: dict[str, Any]) -> tuple[Rendered, ...]:
 def test_what_is_needed_is_built_before() -> None:
     found = outputs(row("py", needs="lib"), row("all", needs="py lib"), row("lib"))
 
-    assert [[output.name for output in wave] for wave in _waves(found)] == [
+    assert [[output.name for output in wave] for wave in waves_of(found)] == [
         ["lib"],
         ["py"],
         ["all"],
@@ -82,7 +89,7 @@ def test_a_circle_is_named() -> None:
     found = outputs(row("a", needs="b"), row("b", needs="a"))
 
     with pytest.raises(UsageError, match="need each other: a, b"):
-        list(_waves(found))
+        list(waves_of(found))
 
 
 def test_only_the_same_variant_is_waited_for() -> None:
@@ -160,3 +167,18 @@ def test_zipped_keys_of_unequal_length_are_refused() -> None:
 
     with pytest.raises(UsageError, match="python has 2, numpy has 1"):
         Variants.of(document)
+
+
+@pytest.mark.parametrize(
+    ("extra", "expected"),
+    [({}, ""), ({"builder": {}}, ""), ({"builder": {"profile": "release"}}, "release"), ({"builder": "x"}, "")],
+)  # fmt: skip
+def test_a_recipe_may_say_how_small_its_packages_are(extra: dict[str, Any], expected: str) -> None:
+    assert profile_of({"extra": extra}) == expected
+
+
+@pytest.mark.parametrize("wrong", ["tiny", 9, ["fast"]])
+def test_a_profile_that_nobody_knows_is_refused_before_anything_is_built(wrong: object) -> None:
+    asked = {**row("a"), "recipe": {"extra": {"builder": {"profile": wrong}}}}
+    with pytest.raises(UsageError, match=r"extra\.builder\.profile"):
+        read_outputs([asked], "linux-64")

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from builder_conda.rewrite import prefix_of, unpack_package, write_again
+from builder_conda.recipes.rewrite import prefix_of, unpack_package, write_again
 
 from builder.archive.conda import open_package, read_info
 from builder.archive.conda_package import CondaFile, CondaPackage

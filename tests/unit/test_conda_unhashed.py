@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from builder_conda.unhashed import Script, scripts_of, unhashed
+from builder_conda.recipes.unhashed import Script, scripts_of, unhashed
 
 ADVICE = "which does not enter the hash: add `variant: {use_keys: [cuda]}` to `build`"
 

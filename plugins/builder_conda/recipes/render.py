@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from builder.errors import UsageError
-from builder_conda.outputs import Rendered, Variants, chosen, cuda_key, read_outputs
-from builder_conda.unhashed import scripts_of, unhashed
+from builder_conda.recipes.outputs import Rendered, Variants, chosen, cuda_key, read_outputs
+from builder_conda.recipes.unhashed import scripts_of, unhashed
 
 if TYPE_CHECKING:
     from builder.archive.conda_write import Format, Profile
-    from builder_conda.rattler import Rattler
+    from builder_conda.recipes.rattler import Rattler
 
 __all__ = ["RECIPE", "Order", "question", "render"]
 
@@ -31,8 +31,9 @@ class Order:
     `folder` holds the recipe. `channels` are folders, URLs or names, the first with the highest
     priority; `variants` are files that win over those beside the recipe. `pythons` (`3.11`, `3.13t`)
     and `accelerators` (`cpu`, `12.8`) choose from their values, or add to them. `output` becomes a channel.
-    `store` has a folder for each output, and the unpacked packages. `epoch` is the time of
-    everything inside. `again` are the words of the command that asked, for hints.
+    `store` has a folder for each output, the packages that were made, and the unpacked ones. `epoch` is the time
+    of everything inside. With `keep` everything is built again, and its folders stay. `again` are the words of
+    the command that asked, for hints; `day` is today.
     """
 
     folder: Path
@@ -50,6 +51,7 @@ class Order:
     check: bool = True
     keep: bool = False
     again: tuple[str, ...] = ("builder", "build")
+    day: str = ""
 
     def place(self, stem: str) -> Path:
         """The folder of one output: the same for the same recipe, wherever that lies."""

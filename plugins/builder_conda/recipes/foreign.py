@@ -16,12 +16,13 @@ from builder.config.python import parse_pythons
 from builder.errors import BuilderError, UsageError
 from builder.foreign import ForeignOutcome, ForeignPackage, ForeignTools
 from builder.requests import BuildRequest, Failure
-from builder_conda import conda_build
-from builder_conda.rattler import Rattler, channel_urls
-from builder_conda.recipe_render import RECIPE, Order, render
+from builder_conda.recipes import conda_build
+from builder_conda.recipes.key import keys_of
+from builder_conda.recipes.rattler import Rattler, channel_urls
+from builder_conda.recipes.render import RECIPE, Order, render
 
 if TYPE_CHECKING:
-    from builder_conda.recipe_engine import Made
+    from builder_conda.recipes.making import Made
 
 __all__ = ["CondaRecipes"]
 
@@ -44,14 +45,14 @@ class CondaRecipes:
             call = _call(folder, request, tools)
             step = Step(conda_build.argv(conda_build.find(tools.machine), call))
             return Plan((PlannedStage("package", "", False, (folder.name,), (step,)),))
-        order = _order(folder, request, tools)
-        _, outputs = render(order, _rattler(tools))
+        order, rattler = _order(folder, request, tools), _rattler(tools)
+        _, outputs = render(order, rattler)
+        keys = keys_of(order, rattler, outputs)
         return Plan(
             tuple(
                 PlannedStage(
                     "package",
-                    "",
-                    False,
+                    *keys.get(output.stem, ("", False)),
                     (f"{output.subdir}/{output.stem}",),
                     (),
                     _shown(output.variant),
@@ -65,7 +66,7 @@ class CondaRecipes:
         started = time.monotonic()
         if _engine(folder, request) == "conda-build":
             return _with_conda_build(_call(folder, request, tools), request, tools, started)
-        from builder_conda.recipe_engine import build_all  # noqa: PLC0415  # a plan needs none of it
+        from builder_conda.recipes.engine import build_all  # noqa: PLC0415  # a plan needs none of it
 
         order = _order(folder, request, tools)
         made = build_all(order, _rattler(tools), events=tools.events)
@@ -77,7 +78,7 @@ class CondaRecipes:
 
     def shell(self, folder: Path, request: BuildRequest, tools: ForeignTools) -> str:
         """How to enter a kept build."""
-        from builder_conda.recipe_engine import debug_shell  # noqa: PLC0415  # as above
+        from builder_conda.recipes.engine import debug_shell  # noqa: PLC0415  # as above
 
         return debug_shell(_order(folder, request, tools), request.debug_shell)
 
@@ -116,6 +117,7 @@ def _order(folder: Path, request: BuildRequest, tools: ForeignTools) -> Order:
         check=request.check,
         keep=request.keep,
         again=tuple(shlex.quote(word) for word in words),
+        day=request.today.isoformat(),
     )
 
 
@@ -151,6 +153,7 @@ def _package(made: Made) -> ForeignPackage:
         "subdir": output.subdir,
         "variant": dict(output.variant),
         "tests": made.tests,
+        "hit": made.hit,
     }
     return ForeignPackage(made.path, made.sha256, made.path.stat().st_size, made.seconds, facts)
 
@@ -193,7 +196,7 @@ def _with_conda_build(
 def _again(path: Path, call: conda_build.Call, request: BuildRequest) -> ForeignPackage:
     from builder.archive.deliver import deliver  # noqa: PLC0415  # as above
     from builder.archive.file import file_digest  # noqa: PLC0415  # as above
-    from builder_conda.rewrite import unpack_package, write_again  # noqa: PLC0415  # as above
+    from builder_conda.recipes.rewrite import unpack_package, write_again  # noqa: PLC0415  # as above
 
     started = time.monotonic()
     work = call.work / "again" / path.name

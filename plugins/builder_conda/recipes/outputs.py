@@ -5,12 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from builder.config.python import Python
 from builder.errors import UsageError
 
-__all__ = ["Rendered", "Variants", "chosen", "cuda_key", "providers", "read_outputs"]
+__all__ = [
+    "Rendered",
+    "Variants",
+    "chosen",
+    "cuda_key",
+    "profile_of",
+    "providers",
+    "read_outputs",
+    "waves_of",
+]
 
 _WORD: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 _VERSION: Final = re.compile(r"(\d+\.\d+)")
@@ -70,6 +79,22 @@ class Rendered:
         return next((value for value in found if _CUDA.fullmatch(value)), "")
 
 
+def profile_of(recipe: Mapping[str, Any]) -> Literal["fast", "default", "release", ""]:
+    """How much time goes into making a package small (`extra.builder.profile`); empty where nothing says it.
+
+    Raises `UsageError`.
+    """
+    extra = recipe.get("extra", {}).get("builder", {})
+    match extra.get("profile", "") if isinstance(extra, Mapping) else "":
+        case ("fast" | "default" | "release" | "") as known:
+            return known
+        case other:
+            raise UsageError(
+                f"`extra.builder.profile` of the recipe is {other!r}",
+                hint="write `fast`, `default` or `release`",
+            )
+
+
 def read_outputs(rows: Iterable[Mapping[str, Any]], subdir: str) -> tuple[Rendered, ...]:
     """Each output once, in the order of the recipe; a shared one is rendered again for every variant.
 
@@ -99,6 +124,20 @@ def providers(output: Rendered, everything: Sequence[Rendered]) -> tuple[Rendere
         for other in everything
         if other.name in output.needs and other.name != output.name and _agree(output, other)
     )
+
+
+def waves_of(outputs: Sequence[Rendered]) -> Iterator[tuple[Rendered, ...]]:
+    """Outputs that can be built at once, those that others need first. Raises `UsageError` for a circle."""
+    left = list(outputs)
+    while left:
+        wave = tuple(output for output in left if not providers(output, left))
+        if not wave:
+            raise UsageError(
+                f"the outputs need each other: {', '.join(sorted({row.name for row in left}))}",
+                hint="take one of them out of the requirements or tests of the other",
+            )
+        yield wave
+        left = [output for output in left if output not in wave]
 
 
 def chosen(variants: Variants, key: str, wanted: Sequence[str]) -> Variants:
@@ -158,6 +197,7 @@ def cuda_key(variants: Variants) -> str:
 
 def _read(row: Mapping[str, Any], subdir: str) -> Rendered:
     recipe = row["recipe"]
+    profile_of(recipe)
     return Rendered(
         row["name"],
         row["version"],
