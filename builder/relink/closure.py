@@ -300,10 +300,7 @@ class _Walk:
         self.needs.setdefault((here.path, name), need)
 
     def _find(self, name: str, here: _Loaded, own: Iterable[str]) -> tuple[Outcome, str]:
-        """What the rules say, and only when they are silent the search of this machine.
-
-        `own` are the folders that the binary and its loaders name.
-        """
+        """What the rules say, and only when they are silent the search of this machine."""
         if matches(self._rules.exclude, name):
             return "excluded", ""
         if here.inside and (place := self._find_inside(name, here, own)):
@@ -363,7 +360,6 @@ class _Walk:
         yield from dict.fromkeys(self._own(here) if self._only_inside else order)
 
     def _own(self, here: _Loaded) -> tuple[str, ...]:
-        """The folders that the search paths of a binary and its loaders name."""
         return (*self._rpath(here), *self._runpath(here))
 
     def _rpath(self, here: _Loaded) -> tuple[str, ...]:
