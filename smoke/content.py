@@ -46,6 +46,7 @@ SITE: Final = "lib/python3/site-packages"
 _HEAD: Final = 8
 _LONGEST_TEXT: Final = 64 << 20
 _MOST_THREADS: Final = 8
+_WORTH_A_THREAD: Final = 1 << 20
 _TEXTS: Final = re.compile(
     r"[^/]+\.dist-info/(METADATA|WHEEL|RECORD|entry_points\.txt|sboms/.+\.json|licenses/.+"
     r"|(?:LICEN[CS]E|COPYING|NOTICE|AUTHORS)[^/]*)"
@@ -224,7 +225,7 @@ def _expected(texts: Mapping[str, str]) -> tuple[str, ...] | None:
 
 
 def _members(archive: Zip, found: _Found, reading: Reading, place: Callable[[str], str]) -> None:
-    """Every file of a zip, several at once, what takes longest first."""
+    """Every file of a zip, big ones several at once, what takes longest first."""
     entries = [entry for entry in archive.entries if entry.kind == "file"]
     entries.sort(key=lambda entry: -entry.size)
 
@@ -237,7 +238,10 @@ def _members(archive: Zip, found: _Found, reading: Reading, place: Callable[[str
         except ZipError as error:
             found.faults.append(f"{entry.name}: {error.fault}")
 
-    on_each(look, entries, reading.threads)
+    # Small ones keep the interpreter busy: threads would only wait for each other.
+    worth = [entry for entry in entries if entry.size >= _WORTH_A_THREAD]
+    on_each(look, worth, reading.threads)
+    on_each(look, entries[len(worth) :], 1)
     found.faults.sort()
 
 
