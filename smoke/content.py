@@ -22,12 +22,12 @@ from builder.archive.content import MANIFEST
 from builder.archive.content import Content as Manifest
 from builder.archive.file import BIG, File, first_bytes
 from builder.archive.record import encode_digest
+from builder.archive.refusals import Limits, harm
 from builder.archive.refusals import Member as Listed
-from builder.archive.refusals import harm
 from builder.archive.tar import read_tar
 from builder.archive.tar_source import Content as Stream
 from builder.archive.tar_source import open_source
-from builder.archive.wheel_rules import member_of
+from builder.archive.wheel_rules import member_of, refusals
 from builder.archive.workers import on_each
 from builder.archive.zip_entry import looks_like_zip
 from builder.archive.zip_read import Entry, Zip, ZipError
@@ -46,6 +46,7 @@ SITE: Final = "lib/python3/site-packages"
 _HEAD: Final = 8
 _LONGEST_TEXT: Final = 64 << 20
 _MOST_THREADS: Final = 8
+_WORTH_A_THREAD: Final = 1 << 20
 _TEXTS: Final = re.compile(
     r"[^/]+\.dist-info/(METADATA|WHEEL|RECORD|entry_points\.txt|sboms/.+\.json|licenses/.+"
     r"|(?:LICEN[CS]E|COPYING|NOTICE|AUTHORS)[^/]*)"
@@ -96,25 +97,15 @@ class _Found:
     damaged: list[str] = field(default_factory=list)
     texts: dict[str, str] = field(default_factory=dict)
 
-    def note(self, name: str, installed: str, raw: _Raw, source: _Source) -> None:
-        """One file. `source` is what is read as a binary when it begins like one."""
-        digest = sha256()
-
-        def windows() -> Iterator[bytes]:
-            for window in raw.windows():
-                digest.update(window)
-                yield window
-
-        passing = windows()
-        traces = self.scan(passing)
-        for _ in passing:
-            pass
+    def note(self, name: str, installed: str, raw: _Raw, digest: bytes, source: _Source) -> None:
+        """One file and its sha256. `source` is what is read as a binary if it begins like one."""
+        traces = self.scan(raw.windows())
         binary, wrong = None, tuple[Flaw, ...]()
         if looks_like(raw.read(0, _HEAD)):
             binary, wrong = self._parsed(name, source())
         else:
             traces += self._words(name, raw)
-        row = encode_digest(digest.digest())
+        row = encode_digest(digest)
         self.members.append(Member(name, installed, raw.size, row, binary, traces, flaws=wrong))
 
     def content(self, claimed: tuple[str, ...] = ()) -> Content:
@@ -234,18 +225,23 @@ def _expected(texts: Mapping[str, str]) -> tuple[str, ...] | None:
 
 
 def _members(archive: Zip, found: _Found, reading: Reading, place: Callable[[str], str]) -> None:
-    """Every file of a zip, several at once, what takes longest first."""
+    """Every file of a zip, big ones several at once, what takes longest first."""
     entries = [entry for entry in archive.entries if entry.kind == "file"]
     entries.sort(key=lambda entry: -entry.size)
 
     def look(entry: Entry) -> None:
+        digest = sha256()
         try:
-            with archive.content(entry, reading.folder) as raw:
-                found.note(entry.name, place(entry.name), raw, lambda: raw.view)
+            with archive.content(entry, reading.folder, digest.update) as raw:
+                name = entry.name
+                found.note(name, place(name), raw, digest.digest(), lambda: raw.view)
         except ZipError as error:
             found.faults.append(f"{entry.name}: {error.fault}")
 
-    on_each(look, entries, reading.threads)
+    # Small ones keep the interpreter busy: threads would only wait for each other.
+    worth = [entry for entry in entries if entry.size >= _WORTH_A_THREAD]
+    on_each(look, worth, reading.threads)
+    on_each(look, entries[len(worth) :], 1)
     found.faults.sort()
 
 
@@ -257,8 +253,10 @@ def _stream(
     for member, stream in members:
         listed.append(member)
         if member.kind == "file":
-            with stream.whole(reading.folder) as raw:
-                found.note(member.path, member.path, raw, lambda raw=raw: raw.view)  # type: ignore[misc]  # mypy#1484
+            digest = sha256()
+            with stream.whole(reading.folder, also=digest.update) as raw:
+                name, done = member.path, digest.digest()
+                found.note(name, name, raw, done, lambda raw=raw: raw.view)  # type: ignore[misc]  # mypy#1484
     found.faults += _faults(listed, path)
     if not found.faults:
         _links(listed, found)
@@ -312,7 +310,10 @@ def _on_disk(path: Path, name: str, found: _Found) -> None:
         found.faults.append(f"{name}: cannot be read: {error.strerror}")
         return
     with file:
-        found.note(name, name, _Lying(file), lambda: path)
+        raw, digest = _Lying(file), sha256()
+        for window in raw.windows():
+            digest.update(window)
+        found.note(name, name, raw, digest.digest(), lambda: path)
 
 
 def _installed(name: str) -> str:
@@ -330,6 +331,8 @@ def _faults(listed: Sequence[Listed], path: Path) -> Iterator[str]:
 
 def _not_for_wheels(archive: Zip) -> Iterator[str]:
     """Why a wheel must not be installed."""
+    if not refusals(archive, Limits()):
+        return  # it obeys rules that are stricter, and quicker to look at
     yield from _faults([member_of(entry) for entry in archive.entries], archive.path)
     for entry in archive.entries:
         if entry.kind == "link":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from xml.sax.saxutils import quoteattr
 
 from smoke.report import Report, Result
 
@@ -62,5 +61,7 @@ def _inside(result: Result) -> str:
 
 def _attribute(value: object) -> str:
     """A quoted attribute; characters that XML cannot hold become question marks."""
+    from xml.sax.saxutils import quoteattr  # noqa: PLC0415  # loads half of the network library
+
     text = "".join(one if one.isprintable() or one == "\n" else "?" for one in str(value))
     return quoteattr(text)

@@ -41,7 +41,18 @@ _SECRETS: Final = tuple(
 )
 """Keys and tokens whose issuers gave them a form of their own: nothing else is written like this.
 
-Each with how it begins, which is looked for first: hardly any file has it.
+Each with how it begins.
+"""
+_BAR: Final = (
+    rb"_(?<=gh[pos]_|npm_|pat_|ive_)[A-Za-z0-9_]{24}"
+    rb"(?:(?<=gh[pos]_.{24})|(?<=npm_.{24})|(?<=github_pat_.{24})|(?<=sk_live_.{24}))"
+)
+_DASH: Final = rb"-(?<=KEY-|pat-|ypi-|oxb-|oxp-)(?:----|[A-Za-z0-9_-]{12})"
+_HINTS: Final = tuple(re.compile(hint).search for hint in (rb"AKIA", _BAR, _DASH))
+"""One of them finds something in every text with a secret, and in hardly any other.
+
+Each begins with a plain letter, which `re` looks for quickly, and stands for all forms that share it:
+to look for how each form begins takes three times as long.
 """
 _SHOWN: Final = 12
 
@@ -68,6 +79,11 @@ def scanner(paths: Sequence[str]) -> Scan:
 
 def secrets(content: bytes) -> tuple[Trace, ...]:
     """Private keys and access tokens in a text; what is shown of them is of no use to anybody."""
+    for hint in _HINTS:
+        if hint(content):
+            break
+    else:
+        return ()
     found = [
         Trace(match.start(), f"{match[0][:_SHOWN].decode('ascii', 'replace')}...", "secret")
         for start, form in _SECRETS

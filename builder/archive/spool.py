@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Self
 
 from builder.archive.deflate import Blocks, crc32
 from builder.archive.file import File
@@ -44,6 +45,12 @@ class Spooled:
             Path(name).unlink()
         except OSError:
             self._name = name  # a system that keeps the names of open files
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        self.close()
 
     @property
     def view(self) -> memoryview:
@@ -106,6 +113,12 @@ class Held:
     def __init__(self, content: bytes, blocks: Blocks | None = None) -> None:
         self.content = content
         self.blocks = blocks
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        self.close()
 
     @property
     def size(self) -> int:

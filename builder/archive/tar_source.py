@@ -94,15 +94,24 @@ class Content:
         self.left = 0
 
     @contextmanager
-    def whole(self, folder: Path, head: bytes = b"") -> Iterator[Held | Spooled]:
-        """What is left behind `head`, which was read: in memory, or in a file made in `folder`."""
+    def whole(
+        self, folder: Path, head: bytes = b"", also: Callable[[bytes], object] = lambda _: None
+    ) -> Iterator[Held | Spooled]:
+        """What is left behind `head`, which was read: in memory, or in a file made in `folder`.
+
+        `also` gets all of it first, `head` included, piece by piece.
+        """
         if self.left < BIG:
-            yield Held(head + self.read(self.left))
+            held = Held(head + self.read(self.left))
+            also(held.content)
+            yield held
             return
         spooled = Spooled(folder)
         try:
+            also(head)
             spooled.append(head)
             while chunk := self.read(_CHUNK):
+                also(chunk)
                 spooled.append(chunk)
             yield spooled
         finally:

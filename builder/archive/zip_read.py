@@ -11,12 +11,12 @@ import stat
 import struct
 import zlib
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, NoReturn, Self
 
-from builder.archive.deflate import Blocks, DeflateError, crc32, inflate, inflate_bytes
+from builder.archive.deflate import Blocks, Buffer, DeflateError, crc32, inflate, inflate_bytes
 from builder.archive.file import BIG, WINDOW, File
 from builder.archive.spool import Held, Spooled
 from builder.archive.tally import Tally
@@ -36,6 +36,7 @@ _FEW: Final = 8 << 10
 """Packed bytes of a small member."""
 _LIKELY: Final = 512
 _DESCRIPTOR, _HINTS, _UTF_8 = 8, 6, 0x800
+_RARE: Final = _DESCRIPTOR | ENCRYPTED
 
 
 def _size_of(descriptor: int, path: Path) -> int:
@@ -204,8 +205,7 @@ class Zip:
         """The whole content of a member of at most 256 MiB."""
         if entry.size > _LARGEST_READ:
             self._refuse(f"{entry.name!r} has {entry.size} bytes, too many to read at once")
-        data, length = self.packed_range(entry)
-        raw = self.file.read(data, length)
+        raw = self._packed(entry)
         if entry.method == DEFLATED:
             try:
                 raw = inflate_bytes(raw, entry.size, self.tally)
@@ -214,6 +214,26 @@ class Zip:
         if len(raw) != entry.size or crc32(raw) != entry.crc:
             self._refuse(f"{entry.name!r} does not have the bytes it was packed with")
         return raw
+
+    def _packed(self, entry: Entry) -> bytes:
+        """All packed bytes of a member; with its header, when that is as plain as most, in one go."""
+        record, offset = entry.record, entry.offset
+        begin = _LOCAL.size + (record[28] | record[29] << 8)
+        found = self.file.read(offset, begin + entry.packed)
+        # What is compared is told in `ends`.
+        if (
+            found[6:30] == record[8:32]
+            and found[:4] == b"PK\x03\x04"
+            and found[30:begin] == record[46:]
+            and not entry.flags & _RARE
+            and entry.method in METHODS
+        ):
+            following = bisect_right(self.offsets, offset)
+            end = self.offsets[following] if following < len(self.offsets) else self.start
+            if offset + begin + entry.packed <= end:
+                return found[begin:]
+        data, length = self.packed_range(entry)
+        return self.file.read(data, length)
 
     def stream(self, entry: Entry, sink: Callable[[memoryview], None]) -> None:
         """Hand the content of a member to `sink`, in pieces that are valid until it returns."""
@@ -231,14 +251,26 @@ class Zip:
         self.tally.add(hashed=entry.size)
         return digest.digest()
 
-    def spool(self, entry: Entry, folder: Path, *, blocks: bool = True) -> Spooled:
+    def spool(
+        self,
+        entry: Entry,
+        folder: Path,
+        *,
+        blocks: bool = True,
+        also: Callable[[memoryview], object] = lambda _: None,
+    ) -> Spooled:
         """The content of a big member in a file that nobody sees, made in `folder`.
 
-        With `blocks`, those that it was packed in come along.
+        With `blocks`, those that it was packed in come along. Every window of it goes to `also`.
         """
         spooled = Spooled(folder)
+
+        def take(window: memoryview) -> None:
+            also(window)
+            spooled.append(window)
+
         try:
-            spooled.blocks = self._inflate(entry, spooled.append, blocks=blocks)
+            spooled.blocks = self._inflate(entry, take, blocks=blocks)
         except BaseException:
             spooled.close()
             raise
@@ -252,14 +284,18 @@ class Zip:
         found = self._inflate(entry, content.extend, blocks=True)
         return Held(bytes(content), found)
 
-    @contextmanager
-    def content(self, entry: Entry, folder: Path) -> Iterator[Held | Spooled]:
-        """The content of a member while it is looked at: in memory, or in a file made in `folder`."""
-        held = self.hold(entry) if entry.size < BIG else self.spool(entry, folder, blocks=False)
-        try:
-            yield held
-        finally:
-            held.close()
+    def content(
+        self, entry: Entry, folder: Path, also: Callable[[Buffer], object] = lambda _: None
+    ) -> Held | Spooled:
+        """The content of a member for a `with`: in memory, or in a file made in `folder`.
+
+        `also` gets all of it first, in order, in pieces that are valid until it returns.
+        """
+        if entry.size >= BIG:
+            return self.spool(entry, folder, blocks=False, also=also)
+        held = self.hold(entry)
+        also(held.content)
+        return held
 
     def save(
         self, entry: Entry, file: Path, also: Callable[[memoryview], None] = lambda _: None

@@ -276,9 +276,10 @@ class _Walk:
         while queue:
             here = queue.popleft()
             self.reached.add(here.path)
+            own = self._own(here)
             for name in here.binary.needed:
                 is_new = name not in loaded
-                outcome, place = loaded[name] = loaded.get(name) or self._find(name, here)
+                outcome, place = loaded[name] = loaded.get(name) or self._find(name, here, own)
                 self._note(here, name, outcome, place)
                 if is_new and (child := self._child(here, outcome, place)) is not None:
                     loaded.setdefault(child.binary.soname, (outcome, place))
@@ -298,11 +299,11 @@ class _Walk:
         need = Need(here.path, name, outcome, place, here.chain, searched)
         self.needs.setdefault((here.path, name), need)
 
-    def _find(self, name: str, here: _Loaded) -> tuple[Outcome, str]:
+    def _find(self, name: str, here: _Loaded, own: Iterable[str]) -> tuple[Outcome, str]:
         """What the rules say, and only when they are silent the search of this machine."""
         if matches(self._rules.exclude, name):
             return "excluded", ""
-        if here.inside and (place := self._find_inside(name, here)):
+        if here.inside and (place := self._find_inside(name, here, own)):
             return "inside", place
         if not self._only_inside and (wished := self._find_included(name, here)):
             return "graft", wished
@@ -320,9 +321,9 @@ class _Walk:
             return "system"
         return "python" if _LIBPYTHON.fullmatch(name) else None
 
-    def _find_inside(self, name: str, here: _Loaded) -> str:
-        for folder in (*self._rpath(here), *self._runpath(here)):
-            path = self._places.get(posixpath.normpath(posixpath.join(folder, name)))
+    def _find_inside(self, name: str, here: _Loaded, own: Iterable[str]) -> str:
+        for folder in own:
+            path = self._places.get(_below(folder, name))
             if path is not None and self._fits(path, here.binary):
                 return path
         return ""
@@ -356,8 +357,10 @@ class _Walk:
     def _folders(self, here: _Loaded) -> Iterator[str]:
         """Every folder searched for what a binary needs, in order, each once."""
         order = (*self._rpath(here), *self._host.search, *self._runpath(here), *self._host.system)
-        own = (*self._rpath(here), *self._runpath(here))
-        yield from dict.fromkeys(own if self._only_inside else order)
+        yield from dict.fromkeys(self._own(here) if self._only_inside else order)
+
+    def _own(self, here: _Loaded) -> tuple[str, ...]:
+        return (*self._rpath(here), *self._runpath(here))
 
     def _rpath(self, here: _Loaded) -> tuple[str, ...]:
         if here.binary.runpath:
@@ -376,6 +379,12 @@ def _expanded(here: _Loaded, entries: Iterable[str]) -> tuple[str, ...]:
         for place in expansions(entry, folder, here.binary)
         if here.inside or place.startswith("/")
     )
+
+
+@lru_cache(maxsize=4096)
+def _below(folder: str, name: str) -> str:
+    """The path of a name in a folder; every binary beside another one asks for the same."""
+    return posixpath.normpath(posixpath.join(folder, name))
 
 
 def _is_kin(binary: Binary, other: Binary) -> bool:

@@ -83,7 +83,7 @@ def _entry_points(subject: Subject) -> Outcome | Skip:
         parser.read_string(text)
     except ConfigError as error:
         return Outcome((f"entry_points.txt: {' '.join(str(error).split())}",))
-    modules = set(_modules(content))
+    modules = _modules(content)
     problems: list[str] = []
     warnings: list[str] = []
     for group in parser.sections():
@@ -98,17 +98,22 @@ def _entry_points(subject: Subject) -> Outcome | Skip:
     return Outcome(tuple(problems), tuple(warnings))
 
 
-def _modules(content: Content) -> Iterator[str]:
+def _modules(content: Content) -> frozenset[str]:
     """Every module and package below site-packages; a folder counts, it is a namespace."""
+    start = f"{SITE}/"
+    folders: set[str] = set()
+    modules: set[str] = set()
     for member in content.members:
-        below = member.installed.removeprefix(f"{SITE}/")
-        if below == member.installed:
+        if not member.installed.startswith(start):
             continue
-        *folders, file = below.split("/")
-        yield from (".".join(folders[:count]) for count in range(1, len(folders) + 1))
+        folder, slash, file = member.installed.removeprefix(start).rpartition("/")
         match = _MODULE.fullmatch(file)
         if match is not None:
-            yield ".".join((*folders, match["stem"] or match["pure"]))
+            modules.add(f"{folder}{slash}{match['stem'] or match['pure']}".replace("/", "."))
+        while folder and folder not in folders:
+            folders.add(folder)
+            folder = folder.rpartition("/")[0]
+    return frozenset(modules | {folder.replace("/", ".") for folder in folders})
 
 
 CHECKS = (

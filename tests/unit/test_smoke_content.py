@@ -357,6 +357,7 @@ def test_a_big_member_lies_in_a_file_and_is_read_all_the_same(tmp_path: Path) ->
     ("text", "shown"),
     [
         (b"-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEA", "-----BEGIN R..."),
+        (rb'"-----BEGIN EC PRIVATE KEY-----\nMIIEpAIBAAKCAQEA', "-----BEGIN E..."),
         (b"key = 'AKIAABCDEFGHIJKLMNOP'", "AKIAABCDEFGH..."),
         (b"AKIAABCDEFGHIJKLMNOPQ", None),
         (b"XAKIAABCDEFGHIJKLMNOP", None),
@@ -368,3 +369,47 @@ def test_a_big_member_lies_in_a_file_and_is_read_all_the_same(tmp_path: Path) ->
 )
 def test_secrets_are_known_by_their_form(text: bytes, shown: str | None) -> None:
     assert [(one.kind, one.text) for one in secrets(text)] == ([("secret", shown)] if shown else [])
+
+
+FORMS = {
+    "key": b"-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEA",
+    "plain key": b"-----BEGIN PRIVATE KEY-----\r\nMIIEpAIBAAKCAQEA",
+    "AWS": b"AKIAABCDEFGHIJKLMNOP",
+    "GitHub personal": b"ghp_" + b"a1" * 18,
+    "GitHub OAuth": b"gho_" + b"a1" * 18,
+    "GitHub server": b"ghs_" + b"a1" * 18,
+    "GitHub fine": b"github_pat_" + b"A1b2C3d4E5f_" * 6 + b"A1b2C3d4E5",
+    "GitLab": b"glpat-" + b"a-1_" * 5,
+    "npm": b"npm_" + b"a1" * 18,
+    "PyPI": b"pypi-AgE" + b"a-1_" * 15,
+    "Slack bot": b"xoxb-1234567890-abcdefghij",
+    "Slack user": b"xoxp-123456789012-abcdefghij",
+    "Stripe": b"sk_live_" + b"a1" * 12,
+}
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+@pytest.mark.parametrize(
+    "before",
+    [b"", b"\n", b"_a -", b"x = '", b"----- __init__ A_KEY-\n_", b"-" * 90 + b"_" * 90 + b" "],
+    ids=["start", "line", "dash", "quote", "like one", "lines"],
+)
+@pytest.mark.parametrize(
+    "after", [b"", b"\n", b"' + _next", b" -----END"], ids=["end", "line", "quote", "more"]
+)
+def test_every_form_of_a_secret_is_found_where_it_stands(
+    form: bytes, before: bytes, after: bytes
+) -> None:
+    assert [one.offset for one in secrets(before + form + after)] == [len(before)]
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+@pytest.mark.parametrize("letter", [b"a", b"Z", b"0"])
+def test_no_form_of_a_secret_is_found_behind_a_letter(form: bytes, letter: bytes) -> None:
+    assert secrets(b"# " + letter + form) == ()
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_no_form_of_a_secret_is_found_cut_off(form: bytes) -> None:
+    assert secrets(form[:-1]) == ()
+    assert secrets(form[: len(form) // 2] + b" " + form[len(form) // 2 :]) == ()

@@ -290,6 +290,10 @@ PAPER_MUTATIONS: dict[str, tuple[tuple[Files, str], ...]] = {
     "metadata.entry-points": (
         ({f"{INFO}/entry_points.txt": b"[console_scripts]\na = own.gone:main\n"}, "no module `own.gone`"),
         ({f"{INFO}/entry_points.txt": b"[console_scripts]\na = other:main\n"}, "no module `other`"),
+        (
+            {f"{INFO}/entry_points.txt": b"[a]\nb = own.x\nc = c:d\n", "own.x/y.py": b"", "c.d/e": b""},
+            "[a] c: there is no module `c`",
+        ),
         ({f"{INFO}/entry_points.txt": b"[console_scripts]\na = 1\n"}, "`1` names no object"),
         ({f"{INFO}/entry_points.txt": b"a = b\n"}, "File contains no section headers"),
     ),
