@@ -80,11 +80,13 @@ def interpreters() -> dict[str, Path]:
     found = {VERSION: _BASE}
     for prefix in sorted(Path.home().glob(".pyenv/versions/3.*")):
         found.setdefault(".".join(prefix.name.split(".")[:2]), prefix)
-    return {
-        name: prefix
-        for name, prefix in found.items()
-        if (prefix / f"include/python{name}").is_dir()
-    }
+    return {name: prefix for name, prefix in found.items() if _headers(name, prefix)}
+
+
+def _headers(version: str, prefix: Path) -> str:
+    """The folder of the headers, whose name ends with the letters of the ABI; empty where there is none."""
+    found = (f"include/python{version}{flags}" for flags in ("", "m"))
+    return next((folder for folder in found if (prefix / folder).is_dir()), "")
 
 
 def make_channel(
@@ -111,7 +113,8 @@ def add_openmp(channel: Path, work: Path) -> None:
 
 
 def _packages(version: str, prefix: Path, work: Path, without: frozenset[str]) -> list[Path]:
-    tag = ABI if version == VERSION else f"cp{version.replace('.', '')}"
+    flags = _headers(version, prefix).removeprefix(f"include/python{version}")
+    tag = ABI if version == VERSION else f"cp{version.replace('.', '')}{flags}"
     abi = f"python_abi {version}.* *_{tag}"
     python = CondaPackage(
         "python", _exact(version, prefix), "0", "linux-64", constrains=(abi,),
@@ -129,13 +132,13 @@ def _packages(version: str, prefix: Path, work: Path, without: frozenset[str]) -
 
 
 def _exact(version: str, prefix: Path) -> str:
-    lines = (prefix / f"include/python{version}/patchlevel.h").read_text().splitlines()
+    lines = (prefix / _headers(version, prefix) / "patchlevel.h").read_text().splitlines()
     micro = next(line.split()[2] for line in lines if "define PY_MICRO_VERSION" in line)
     return f"{version}.{micro}"
 
 
 def _files(version: str, prefix: Path, work: Path, without: tuple[str, ...]) -> Iterator[CondaFile]:
-    for top in (f"lib/python{version}", f"include/python{version}"):
+    for top in (f"lib/python{version}", _headers(version, prefix)):
         for folder, folders, names in os.walk(prefix / top):
             folders[:] = [name for name in folders if not name.startswith(without)]
             for name in names:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from builder.cli.surroundings import recipe_roots
-from tests.e2e.conda_channel import LEAN, make_channel, reason
+from tests.e2e.conda_channel import LEAN, interpreters, make_channel, reason
 from tests.e2e.conftest import HOST, Builder, Ran
 
 pytestmark = [
@@ -19,31 +20,41 @@ pytestmark = [
 SAMPLE = recipe_roots(Path(__file__).parents[2])[0] / "sample"
 
 
+PYTHONS = [name for name in interpreters() if name in {"3.7", *(f"3.{n}" for n in range(9, 14))}]
+
+
 @pytest.fixture(scope="module")
 def channel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     work = tmp_path_factory.mktemp("channel")
-    return make_channel(work / "channel", work, without=LEAN - {"email", "urllib"})
+    return make_channel(work / "channel", work, PYTHONS, LEAN - {"email", "urllib"})
 
 
-def built(builder: Builder, channel: Path, recipe: str = "sample") -> Ran:
+def built(
+    builder: Builder, channel: Path, recipe: str = "sample", pythons: Sequence[str] = (HOST,)
+) -> Ran:
     return builder.build(
-        recipe, "--type", "conda", "--cuda", "cpu", "--python", HOST, "--channel", str(channel), "--json",
+        recipe, "--type", "conda", "--cuda", "cpu", "--python", ",".join(pythons), "--channel", str(channel), "--json",
     )  # fmt: skip
 
 
-def statuses(ran: Ran) -> dict[str, str]:
-    """What each check said of the package for Python."""
-    (made,) = (one for one in ran.document["artifacts"] if one["target"].startswith("conda-"))
-    return {row["id"]: row["status"] for row in made["report"]["results"]}
+def statuses(ran: Ran) -> list[dict[str, str]]:
+    """What each check said of each package for Python."""
+    made = [one for one in ran.document["artifacts"] if one["target"].startswith("conda-")]
+    return [{row["id"]: row["status"] for row in one["report"]["results"]} for one in made]
 
 
-def test_the_suite_runs_where_a_user_would_have_it(warm: Builder, channel: Path) -> None:
-    ran = built(warm, channel)
+def test_the_suite_runs_where_a_user_would_have_it_with_every_python(
+    warm: Builder, channel: Path
+) -> None:
+    ran = built(warm, channel, pythons=PYTHONS)
 
     assert ran.code == 0, ran.err
     found = statuses(ran)
-    asked = ("env.install", "env.import", "env.loaded", "env.commands", "consumer.cpp")
-    assert {name: found[name] for name in asked} == dict.fromkeys(asked, "pass")
+    asked = ("env.install", "env.import", "env.loaded", "env.commands")
+    assert [{name: one[name] for name in asked} for one in found] == [
+        dict.fromkeys(asked, "pass") for _ in PYTHONS
+    ]
+    assert [one["consumer.cpp"] for one in found].count("pass") == 1
     assert "conda.upgrade: not asked, the channels hold no earlier release" in ran.err
 
 
@@ -84,5 +95,5 @@ def test_without_a_channel_the_bytes_are_checked_and_the_rest_says_why_not(warm:
     ran = warm.build("sample", "--type", "conda", "--cuda", "cpu", "--python", HOST, "--json")
 
     assert ran.code == 0, ran.err
-    assert statuses(ran)["env.install"] == "skip"
+    assert [one["env.install"] for one in statuses(ran)] == ["skip"]
     assert "--channel" in ran.out

@@ -119,8 +119,8 @@ def wine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wine]:
     program = next(filter(None, map(shutil.which, WINE)), "")
     if not program or not shutil.which(COMPILER):
         pytest.skip(
-            "no wine (1.4 GB with its prefix, so CI does not install it): "
-            "apt-get install --no-install-recommends wine64 gcc-mingw-w64-x86-64"
+            "no wine or no C compiler for Windows: "
+            "apt-get install --no-install-recommends wine64 g++-mingw-w64-x86-64-posix"
         )
     folder = tmp_path_factory.mktemp("wine")
     made = Wine(program, folder)
