@@ -17,6 +17,7 @@ from builder.stage.tree import Tree
 __all__ = [
     "Accompanied",
     "Backend",
+    "Gathers",
     "Home",
     "Installs",
     "Judges",
@@ -52,9 +53,9 @@ class Tools:
 class Package:
     """A file that `package` wrote, with facts for the report (grafted libraries, platform tag).
 
-    `warnings` are lines for the user. What the checks have to know: `outside`, the names of libraries that
-    come from elsewhere as the package says itself, and `device_code`, false when the code for the
-    accelerator is in a package that it requires.
+    `folder` is where it belongs below the output folder, `warnings` are lines for the user. What the checks
+    have to know: `outside`, the names of libraries that come from elsewhere as the package says itself,
+    and `device_code`, false when the code for the accelerator is in a package that it requires.
     """
 
     path: Path
@@ -138,6 +139,15 @@ class Judges(Protocol):
 
         `channels` hold what users have already. Raises `BuilderError` when they cannot be asked.
         """
+        ...
+
+
+@runtime_checkable
+class Gathers(Protocol):
+    """A backend whose packages are something together when they are delivered: a channel, for example."""
+
+    def gather(self, output: Path) -> None:
+        """Make the output folder what it is, after packages of it came or changed. Raises `BuilderError`."""
         ...
 
 

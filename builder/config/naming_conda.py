@@ -19,6 +19,7 @@ from builder.config.target import Target
 from builder.config.version import parse_version
 
 __all__ = [
+    "CHOICE_VERSION",
     "build_glob",
     "build_number",
     "build_string",
@@ -28,6 +29,8 @@ __all__ = [
     "release_of",
 ]
 
+CHOICE_VERSION: Final = "1.0"
+"""Of a choice that has no version of its own; what it says never changes."""
 _DIGITS: Final = 7
 _STEP: Final = 100
 """Room for the post-releases of one accelerator before the numbers of the next begin."""
@@ -92,8 +95,15 @@ def conda_file_name(recipe: Recipe, target: Target, version: str) -> str:
     """The file of one package below its channel, as far as it is known before the build."""
     release, post = release_of(version, target.accelerator)
     build = build_string(recipe, target, post, cuda=target.accelerator.dotted)
-    stem = f"{package_of(recipe)}-{release}-{build}"
-    return f"{conda_subdir(target)}/{stem}.{recipe.conda.format}"
+    match target.package_type:
+        case "conda_lib":
+            stem = f"{conda_subdir(target)}/{recipe.conda.library}-{release}-{build}"
+        case "conda_choice":
+            name = choice_name(recipe, target.accelerator)
+            stem = f"noarch/{name}-{target.accelerator.dotted or CHOICE_VERSION}-0"
+        case _:
+            stem = f"{conda_subdir(target)}/{package_of(recipe)}-{release}-{build}"
+    return f"{stem}.{recipe.conda.format}"
 
 
 def _word(accelerator: Accelerator) -> str:

@@ -24,6 +24,7 @@ from builder.stage.tree import Tree
 from builder.stage.workbench import Workbench
 from builder.verbs.check import check_package
 from builder.verbs.companions import pythonless, with_companions
+from builder.verbs.gathering import gathered
 from builder.verbs.judging import judge_nodes, judge_of
 from builder.verbs.lines import (
     Line,
@@ -97,7 +98,7 @@ def build(
     outcome = BuildOutcome(
         describe(lines, bench),
         artifacts(lines, results),
-        (*hopeless, *failures_of(lines, results)),
+        (*hopeless, *failures_of(lines, results), *gathered(lines, results, request.output)),
         round(time.monotonic() - started, 3),
         tuple(made.stage for made in results.values() if isinstance(made, Made)),
     )
@@ -364,8 +365,8 @@ def _run_deliver(line: Line, later: Sequence[Line], done: Results, last: str, ou
                 f"`{made.file.name}` is not delivered: `{result.node}` failed on the same bytes",
                 hint="see that failure",
             )
-    file = made.file
+    file, folder = made.file, output / str(made.tree.facts.get("folder", ""))
     for extra in sorted(made.tree.root.iterdir()):
         if extra != file:  # what was written beside it: a manifest, debug information
-            deliver(extra, output)
-    return replace(made, path=deliver(file, output))
+            deliver(extra, folder)
+    return replace(made, path=deliver(file, folder))

@@ -79,7 +79,7 @@ def file_name(recipe: Recipe, target: Target, version: str) -> str:
 
     `recipe` is the one with the overrides of the target.
     """
-    if target.package_type == "conda":
+    if target.package_type in {"conda", "conda_lib", "conda_choice"}:
         return conda_file_name(recipe, target, version or "0")
     if target.package_type != "libtorch":
         return package_name(recipe.name, version or "0", target)

@@ -18,10 +18,20 @@ from builder_conda.order import CHOICE, LIBRARY, PYTHON, Order
 
 __all__ = ["Conda", "CondaChoice", "CondaLibrary"]
 
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 
 
-class Conda:
+class _InChannel:
+    """What all three have in common: where they are delivered to is a channel."""
+
+    def gather(self, output: Path) -> None:
+        """Index the output folder. Raises `BuilderError`."""
+        from builder.channel.channel import index  # noqa: PLC0415  # planning is quick
+
+        index(output)
+
+
+class Conda(_InChannel):
     """The package type `conda`: a package for one Python."""
 
     @property
@@ -123,7 +133,7 @@ class Conda:
         return package_python(order, wheel, trees.core, out, tools)
 
 
-class CondaLibrary:
+class CondaLibrary(_InChannel):
     """The package type `conda_lib`: the core tree, which all Pythons share."""
 
     @property
@@ -172,7 +182,7 @@ class CondaLibrary:
         return library.package_library(Order.of(spec), trees.core, out, tools)
 
 
-class CondaChoice:
+class CondaChoice(_InChannel):
     """The package type `conda_choice`: a name by which people choose an accelerator."""
 
     @property

@@ -59,7 +59,7 @@ def convert_wheel(wheel: Path, folder: Path, wishes: Conversion) -> Converted:
         "subdir": package.subdir,
         "depends": list(package.depends),
     }
-    return Converted(path, facts, (*target.notes, *source.notes(points)))
+    return Converted(path, facts, target.notes)
 
 
 def _package(

@@ -15,9 +15,13 @@ Kind = Literal["noarch", "unix", "windows"]
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The folders of one package, below the prefix; those of `noarch` are names for the installer."""
+    """The folders of one package, below the prefix; those of `noarch` are names for the installer.
+
+    `subdir` is that of its channel.
+    """
 
     kind: Kind
+    subdir: str
     site: str
     scripts: str
     headers: str
@@ -26,12 +30,14 @@ class Layout:
     def of(cls, subdir: str, python: Python | None) -> Self:
         """The layout of a package for one Python, or of one that the installer fits to any."""
         if python is None:
-            return cls("noarch", "site-packages", "python-scripts", "include")
+            return cls("noarch", subdir, "site-packages", "python-scripts", "include")
         if subdir.startswith("win-"):
-            return cls("windows", "Lib/site-packages", "Scripts", "Include")
+            return cls("windows", subdir, "Lib/site-packages", "Scripts", "Include")
         version = f"{python.version}{'t' if python.free_threaded else ''}"
         include = f"python{version}{'m' if 'm' in python.abiflags else ''}"
-        return cls("unix", f"lib/python{version}/site-packages", "bin", f"include/{include}")
+        return cls(
+            "unix", subdir, f"lib/python{version}/site-packages", "bin", f"include/{include}"
+        )
 
     def place(self, name: str, data: str, project: str) -> str:
         """Where a member goes; `data` is the wheel's folder for other schemes. Raises `UsageError`."""

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
 
 from builder.archive.conda_package import CondaPackage
 from builder.archive.wheel import judge
 from builder.archive.zip_read import Zip
 from builder.backend import Package, Tools
-from builder.config.naming_conda import package_of
+from builder.config.naming_conda import CHOICE_VERSION, package_of
 from builder.stage.tree import Tree
 from builder_conda.core import Core
 from builder_conda.linked import Around, has_device_code, known_libraries, linked
@@ -18,9 +17,6 @@ from builder_conda.split import Split
 from builder_conda.written import desk, floors, host_of, summary, too_short, unused, written
 
 __all__ = ["package_choice", "package_finished", "package_library"]
-
-_CHOICE_VERSION: Final = "1.0"
-"""Of a choice that has no version of its own; what it says never changes."""
 
 
 def package_library(order: Order, tree: Tree, out: Path, tools: Tools) -> Package:
@@ -72,7 +68,7 @@ def package_choice(order: Order, out: Path, tools: Tools) -> Package:
     main = package_of(order.recipe)
     constrains = tuple(f"{name} * {order.glob}" for name in (main, order.conda.library) if name)
     package = CondaPackage(
-        order.name, order.accelerator.dotted or _CHOICE_VERSION, "0", "noarch",
+        order.name, order.accelerator.dotted or CHOICE_VERSION, "0", "noarch",
         noarch="generic", constrains=constrains,
         about={"summary": f"keeps {main} to its builds for {order.accelerator}"},
     )  # fmt: skip

@@ -111,14 +111,6 @@ class WheelMembers:
         rows.append((f"{info}RECORD", Row("")))
         yield CondaFile(f"{info}RECORD", self._record(rows))
 
-    def notes(self, points: tuple[EntryPoint, ...]) -> tuple[str, ...]:
-        """What its user should know about its programs."""
-        if points and self._layout.kind == "windows":
-            return (
-                "its programs are started by .bat files: there is no launcher for Windows here",
-            )
-        return ()
-
     def _row(self, name: str) -> Row:
         """What RECORD has to say of a member now."""
         content = self._changed.get(name)

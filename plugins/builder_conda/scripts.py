@@ -13,13 +13,15 @@ from typing import Final
 
 from builder.archive.conda_package import CondaFile
 from builder.errors import UsageError
+from builder_conda.launchers import launcher
 from builder_conda.layout import Layout
 
 __all__ = ["PLACEHOLDER", "EntryPoint", "entry_points", "interpreter_line", "programs"]
 
 PLACEHOLDER: Final = "/opt/" + 25 * "placehold_"
 """255 characters, as everybody has it: any prefix that fits elsewhere fits in its place."""
-_GROUPS: Final = ("console_scripts", "gui_scripts")
+_GROUPS: Final = {"console_scripts": False, "gui_scripts": True}
+"""Groups of programs, and whether they are without a console."""
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _WORDS: Final = r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*"
 _TARGET: Final = re.compile(rf"({_WORDS})\s*:\s*({_WORDS})\s*(?:\[[^\]]*\])?")
@@ -39,11 +41,12 @@ if __name__ == "__main__":
 
 @dataclass(frozen=True, slots=True, order=True)
 class EntryPoint:
-    """A program by the function it calls; `str` is what `link.json` has."""
+    """A program by the function it calls; `str` is what `link.json` has. `gui` is without a console."""
 
     name: str
     module: str
     function: str
+    gui: bool = False
 
     def __str__(self) -> str:
         return f"{self.name} = {self.module}:{self.function}"
@@ -64,12 +67,12 @@ def entry_points(content: bytes) -> tuple[EntryPoint, ...]:
     except (configparser.Error, UnicodeDecodeError) as error:
         raise _wrong(str(error).splitlines()[0]) from error
     found = {}
-    for group in _GROUPS:
+    for group, gui in _GROUPS.items():
         for name, target in parser.items(group) if parser.has_section(group) else ():
             match = _TARGET.fullmatch(target.strip())
             if match is None or not _NAME.fullmatch(name):
                 raise _wrong(f"{name!r} = {target!r} is no program")
-            found[name] = EntryPoint(name, match[1], match[2])
+            found[name] = EntryPoint(name, match[1], match[2], gui)
     return tuple(sorted(found.values()))
 
 
@@ -82,10 +85,8 @@ def programs(points: tuple[EntryPoint, ...], layout: Layout) -> Iterator[CondaFi
                 f"{layout.scripts}/{point.name}", text.encode(), True, placeholder=PLACEHOLDER
             )
         else:
-            stem = f"{layout.scripts}/{point.name}"
-            yield CondaFile(f"{stem}-script.py", point.script.encode())
-            start = f'@"%~dp0..\\python.exe" "%~dp0{point.name}-script.py" %*\r\n'
-            yield CondaFile(f"{stem}.bat", start.encode())
+            program = launcher(layout.subdir, point.script, gui=point.gui)
+            yield CondaFile(f"{layout.scripts}/{point.name}.exe", program)
 
 
 def interpreter_line(head: bytes, layout: Layout) -> tuple[bytes, int] | None:

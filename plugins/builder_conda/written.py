@@ -52,6 +52,7 @@ def written(
         "build": package.build,
         "build_number": package.build_number,
         "subdir": package.subdir,
+        "folder": package.subdir,
         "depends": list(package.depends),
         "constrains": list(package.constrains),
         "run_exports": {kind: list(specs) for kind, specs in package.run_exports.items()},

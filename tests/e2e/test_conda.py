@@ -15,6 +15,7 @@ from builder_conda.core import Core
 
 from builder.archive.conda import INDEX, open_package, read_info
 from builder.binary import read
+from builder.channel.verify import verify
 from builder.cli.surroundings import environment, recipe_roots, this_machine
 from builder.config.python import Python
 from builder.config.recipe import CppArchive
@@ -110,7 +111,10 @@ def test_six_pythons_from_the_core_that_the_wheels_have(
     for package in made.values():
         counts = package["report"]["summary"]
         assert (counts["fail"], counts["crash"], counts["warn"]) == (0, 0, 0)
-    _in_a_channel(warm, [Path(made[name]["path"]) for name in made], library, tmp_path)
+    paths = [Path(made[name]["path"]) for name in made]
+    _in_a_channel(warm, paths, library, tmp_path)
+    assert {path.relative_to(warm.output).parts[0] for path in paths} == {"linux-64", "noarch"}
+    assert verify(warm.output) == (len(paths), ())
     _says_what_it_is(made, names, library, pythons)
     _is_used(warm, made, library, pythons, tmp_path)
     assert index_of(choice)["constrains"] == ["sample * *cpu_*", "libsample * *cpu_*"]
@@ -195,7 +199,8 @@ def test_the_same_bytes_from_another_folder_and_store(warm: Builder, fresh: Buil
     assert [one.code for one in ran] == [0, 0], ran[1].err
     assert ran[1].hits["core"] == [False] * 3
     first, again = (
-        {path.name: path.read_bytes() for path in one.output.iterdir()} for one in (warm, second)
+        {path.name: path.read_bytes() for path in one.output.rglob("*.conda")}
+        for one in (warm, second)
     )
     assert first == again
     assert len(first) == 3

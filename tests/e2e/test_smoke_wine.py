@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pefile
 import pytest
+from builder_conda.launchers import launcher
 
 from benchmarks import wheels
 from builder.config.consumer import Project, project_text
@@ -294,3 +295,32 @@ def _folder_of(library: str) -> Path:
     words = ["x86_64-w64-mingw32-g++", f"-print-file-name={library}"]
     done = subprocess.run(words, check=True, capture_output=True, text=True)
     return Path(done.stdout.strip()).resolve().parent
+
+
+ECHO = """
+#include <stdio.h>
+int wmain(int count, wchar_t **words) {
+    for (int at = 1; at < count; at++) printf("@word %ls\\n", words[at]);
+    return 7;
+}
+"""
+
+
+def test_a_program_of_a_conda_package_starts_the_python_of_its_environment(wine: Wine) -> None:
+    prefix = wine.folder / "an environment"
+    (prefix / "Scripts").mkdir(parents=True)
+    (prefix / "Scripts" / "demo.exe").write_bytes(launcher("win-64", "pass", gui=False))
+    _compile(ECHO, prefix / "python.exe", "-municode")
+    words = (str(prefix / "Scripts" / "demo.exe"), "one", "two words")
+
+    log = wine.folder / "said"  # as above: a pipe would not end
+    with log.open("wb") as stream:
+        done = subprocess.run(
+            [wine.program, *words], cwd=wine.folder, env=wine.environment,
+            stdin=subprocess.DEVNULL, stdout=stream, check=False, timeout=120,
+        )  # fmt: skip
+
+    assert done.returncode == 7
+    said = re.findall(r"^@word (.*?)\r?$", log.read_text(), re.MULTILINE)
+    assert said[0].endswith(r"\an environment\Scripts\demo.exe")
+    assert said[1:] == ["one", "two words"]

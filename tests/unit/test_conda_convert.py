@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import zipfile
 from base64 import urlsafe_b64encode
@@ -11,6 +12,7 @@ from pathlib import Path
 from posixpath import normpath
 from typing import Literal
 
+import pefile
 import pytest
 from builder_conda.convert import convert_wheel
 from builder_conda.scripts import PLACEHOLDER, entry_points
@@ -191,14 +193,27 @@ def test_an_abi3_wheel_is_one_package_for_every_python_of_its_platform(tmp_path:
     assert json.loads(found["info/link.json"][1])["noarch"]["entry_points"] != []
 
 
-def test_windows_gets_its_folders_and_a_note(tmp_path: Path) -> None:
-    path = wheel(tmp_path, "demo-1.0-cp311-cp311-win_amd64.whl", ALL)
-    made = convert_wheel(path, tmp_path / "out", Conversion(compression="fast"))
-    found = read(made)
-    assert {"Lib/site-packages/demo/_x.so", "Scripts/demo-script.py", "Scripts/demo.bat",
+@pytest.mark.parametrize(
+    ("platform", "machine"),
+    [("win_amd64", 0x8664), ("win32", 0x14C), ("win_arm64", 0xAA64)],
+)
+def test_windows_gets_its_folders_and_programs(tmp_path: Path, platform: str, machine: int) -> None:
+    path = wheel(tmp_path, f"demo-1.0-cp311-cp311-{platform}.whl", ALL)
+    found = converted(tmp_path, path)
+    assert {"Lib/site-packages/demo/_x.so", "Scripts/demo.exe", "Scripts/win.exe",
             "Scripts/run", "Include/demo/demo.h", "share/demo/a"} <= found.keys()  # fmt: skip
-    assert b"placehold" not in found["Scripts/demo-script.py"][1]
-    assert ".bat" in made.notes[0]
+    for name, python, subsystem in (("demo", b"python.exe", 3), ("win", b"pythonw.exe", 2)):
+        content = found[f"Scripts/{name}.exe"][1]
+        program = pefile.PE(data=content)
+        assert (program.FILE_HEADER.Machine, program.OPTIONAL_HEADER.Subsystem) == (
+            machine,
+            subsystem,
+        )
+        assert program.OPTIONAL_HEADER.CheckSum == 0 or program.verify_checksum()
+        assert b'#!"<launcher_dir>\\..\\' + python + b'"\r\n' in content
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            assert "sys.exit(" in archive.read("__main__.py").decode()
+        assert b"placehold" not in content
 
 
 @pytest.mark.parametrize("file_format", ["conda", "tar.bz2"])

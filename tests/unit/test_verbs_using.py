@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from builder.backend import Backend, Home, Installs, Tools
+from builder.backend import Backend, Gathers, Home, Installs, Tools
 from builder.cli.surroundings import environment, this_machine
 from builder.config.machine import Machine
 from builder.config.spec import BuildSpec
@@ -56,6 +56,12 @@ class Installing(Text):
             raise BuilderError("no way", faults=broken, hint="ask")
         venv.create(tools.work / "home", symlinks=True)
         return Home(tools.work / "home" / "bin" / "python")
+
+    def gather(self, output: Path) -> None:
+        names = sorted(path.name for path in output.iterdir())
+        if (output / "locked").exists():
+            raise BuilderError("nobody may write here", hint="unlock it")
+        (output / "list").write_text("\n".join(names))
 
 
 class Point:
@@ -163,3 +169,22 @@ def test_channels_are_for_those_who_install_from_them(tmp_path: Path, channel: P
 )  # fmt: skip
 def test_who_belongs_to_whom(package_type: str, name: str, is_meant: bool) -> None:
     assert belongs(package_type, name) is is_meant
+
+
+def test_what_was_delivered_is_gathered_once_at_the_end(tmp_path: Path) -> None:
+    assert isinstance(Installing("tour"), Gathers)
+    made(request(tmp_path), tmp_path)
+    listed = (tmp_path / "dist" / "list").read_text().split()
+    assert [name.partition("-")[0] for name in listed] == ["other", "tour", "tour_map"]
+
+
+def test_what_cannot_be_gathered_is_a_failure_and_the_packages_stay(tmp_path: Path) -> None:
+    (tmp_path / "dist").mkdir()
+    (tmp_path / "dist" / "locked").touch()
+
+    outcome = made(request(tmp_path), tmp_path)
+
+    assert [(one.target, one.stage) for one in outcome.failures] == [
+        (str(tmp_path / "dist"), "index")
+    ]
+    assert len(outcome.artifacts) == 3
