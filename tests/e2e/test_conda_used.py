@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from builder.archive.conda import INDEX, read_info
 from builder.cli.surroundings import recipe_roots
 from tests.e2e.conda_channel import LEAN, interpreters, make_channel, reason
 from tests.e2e.conftest import HOST, Builder, Ran
@@ -56,6 +58,35 @@ def test_the_suite_runs_where_a_user_would_have_it_with_every_python(
     ]
     assert [one["consumer.cpp"] for one in found].count("pass") == 1
     assert "conda.upgrade: not asked, the channels hold no earlier release" in ran.err
+
+
+USER = """
+package: {name: user, version: "1.0"}
+source: {path: consumer.cpp}
+build:
+  script:
+    - mkdir -p $PREFIX/bin
+    - g++ -std=c++17 -o $PREFIX/bin/user consumer.cpp -I$PREFIX/include -L$PREFIX/lib -Wl,-rpath,$PREFIX/lib -lsample
+requirements: {host: [libsample]}
+tests: [{script: user}]
+"""
+
+
+def test_who_links_to_the_library_requires_it_from_then_on(
+    warm: Builder, fresh: Builder, channel: Path
+) -> None:
+    assert built(warm, channel).code == 0
+    recipe = fresh.folder / "user"
+    recipe.mkdir()
+    (recipe / "recipe.yaml").write_text(USER)
+    shutil.copy(SAMPLE / "check" / "consumer.cpp", recipe)
+
+    ran = fresh.build("./user", "--type", "conda", "--channel", str(warm.output), "--json")
+
+    assert ran.code == 0, ran.err
+    (made,) = ran.document["artifacts"]
+    index = json.loads(read_info(Path(made["path"]), {INDEX: 1 << 20})[INDEX])
+    assert (index["depends"], made["tests"]) == (["libsample >=1.4.0,<2.0a0"], 1)
 
 
 @pytest.mark.parametrize(
