@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from builder.archive.conda import INDEX, read_info
-from builder.cli.surroundings import recipe_roots
+from builder.cli.surroundings import environment, recipe_roots, this_machine
+from builder.process import Processes
+from builder.stage import toolchain
 from tests.e2e.conda_channel import LEAN, interpreters, make_channel, reason
 from tests.e2e.conftest import HOST, Builder, Ran
 
@@ -87,6 +91,30 @@ def test_who_links_to_the_library_requires_it_from_then_on(
     (made,) = ran.document["artifacts"]
     index = json.loads(read_info(Path(made["path"]), {INDEX: 1 << 20})[INDEX])
     assert (index["depends"], made["tests"]) == (["libsample >=1.4.0,<2.0a0"], 1)
+
+
+def test_machines_with_and_without_cuda_get_their_builds(warm: Builder, channel: Path) -> None:
+    found = toolchain.find_toolkits(this_machine(environment()), Processes())
+    if "13.0" not in {toolkit.version for toolkit in found}:
+        pytest.skip("there is no CUDA 13.0 toolkit on this machine")
+
+    ran = warm.build(
+        "sample", "--type", "conda", "--python", HOST, "--cuda", "cpu,13.0", "--cuda-arch", "80-real,90-virtual",
+        "--channel", str(channel), "--json",
+    )  # fmt: skip
+
+    assert ran.code == 0, ran.err
+    assert "conda.solver: not asked" not in ran.err
+    assert [(one["env.install"], one["env.commands"]) for one in statuses(ran)] == [
+        ("pass", "pass"), ("pass", "pass"),
+    ]  # fmt: skip
+    for cuda, build in (("none", "*_cpu_*"), ("13.0", "*_cuda130_*"), ("12.8", "*_cpu_*")):
+        words = ("channel", "solve", str(warm.output), "sample", "--channel", str(channel))
+        asked = subprocess.run(
+            [sys.executable, "-m", "builder", *words, "--cuda", cuda, "--expect", f"sample={build}"],
+            env=warm.environment, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert asked.returncode == 0, asked.stderr
 
 
 @pytest.mark.parametrize(
