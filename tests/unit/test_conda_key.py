@@ -79,6 +79,15 @@ def test_files(
     assert (key(order, machine) != before) is is_other
 
 
+def test_packages_beside_the_recipe_are_no_part_of_it(
+    order: Order, machine: Machine, tmp_path: Path
+) -> None:
+    here = replace(order, output=order.folder)
+    before = key(here, machine)
+    write("project/linux-64/demo.conda", "project/noarch/repodata.json")(tmp_path)
+    assert key(here, machine) == before
+
+
 @pytest.mark.parametrize(
     ("changes", "is_other"),
     [

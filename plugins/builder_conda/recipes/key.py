@@ -108,9 +108,10 @@ def keys_of(
 def _folder(order: Order, machine: Machine, processes: Processes) -> str:
     """The digest of everything in the folder of the recipe that may be read, what is delivered into it left out."""
     folder = order.folder
+    places = (order.output / order.subdir, order.output / "noarch", order.output, order.store)
     outside = tuple(
         f"{place.relative_to(folder).as_posix()}/"
-        for place in (order.output, order.store)
+        for place in places
         if place.is_relative_to(folder) and place != folder
     )
     paths = source_paths(folder, machine, processes)
