@@ -518,3 +518,22 @@ def test_a_killed_call_goes_on_where_it_was(tmp_path: Path, fresh: Builder) -> N
     assert count.read_text().split() == ["first", "tested", "second", "second"]
     fresh.build(*words, "--keep")
     assert count.read_text().split().count("second") == 3
+
+
+def test_what_cannot_be_delivered_is_a_failure_of_its_own(tmp_path: Path, fresh: Builder) -> None:
+    (tmp_path / "two").mkdir()
+    recipe = "recipe:\n  name: two\n  version: '1'\noutputs:\n"
+    recipe += shell("native", "echo 1 > $PREFIX/lib/a")
+    recipe += shell("any", "echo 1 > $PREFIX/lib/b").replace(
+        "    build:\n", "    build:\n      noarch: generic\n"
+    )
+    (tmp_path / "two" / "recipe.yaml").write_text(recipe)
+    (fresh.output / "noarch").mkdir(parents=True)
+    (fresh.output / "linux-64").write_text("in the way")
+
+    ran = fresh.build("./two", "--type", "conda", "--json")
+
+    assert ran.code == 1
+    (failure,) = ran.document["failures"]
+    assert (failure["stage"], "cannot be written" in failure["error"]) == ("store", True)
+    assert [path.name.partition("-")[0] for path in fresh.output.glob("noarch/*.conda")] == ["any"]

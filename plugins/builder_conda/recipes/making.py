@@ -75,12 +75,17 @@ class Wave:
         try:
             made = self._made(output, needs)
         except _Failed as failed:
-            seconds = time.monotonic() - started
-            text = failed.failure.error.partition("\n")[0]
-            self.events(Event("failed", output.stem, text, seconds))
-            return Made(output, None, failed.failure, seconds)
+            made = Made(output, None, failed.failure)
+        except Interrupted:
+            raise
+        except BuilderError as error:  # the store or the output folder cannot be written
+            made = Made(output, None, Failure.of(output.stem, "store", error))
         seconds = time.monotonic() - started
-        self.events(Event("finished", output.stem, "", seconds, hit=made.hit))
+        if made.failure is not None:
+            text = made.failure.error.partition("\n")[0]
+            self.events(Event("failed", output.stem, text, seconds))
+        else:
+            self.events(Event("finished", output.stem, "", seconds, hit=made.hit))
         return replace(made, seconds=round(seconds, 3))
 
     def _made(self, output: Rendered, needs: Mapping[str, str]) -> Made:
