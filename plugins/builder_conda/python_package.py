@@ -13,7 +13,7 @@ from builder.archive.conda_package import CondaFile, CondaPackage
 from builder.archive.wheel import Wheel, judge
 from builder.archive.zip_read import Zip
 from builder.backend import Package, Tools
-from builder.binary import Binary, BinaryError, looks_like, read
+from builder.binary import Binary, looks_like
 from builder.config.python import Python
 from builder.errors import BuilderError
 from builder.relink.copies import changed_copy
@@ -35,7 +35,7 @@ from builder_conda.needs import (
 from builder_conda.order import Order, sorted_specs
 from builder_conda.platforms import pythons_of
 from builder_conda.specs import matched
-from builder_conda.split import Split
+from builder_conda.split import Split, read_member
 from builder_conda.written import desk, floors, host_of, summary, too_short, unused, written
 
 __all__ = ["package_finished", "package_python"]
@@ -172,13 +172,7 @@ class _Case:
                 continue
             content = self.work / "wheel" / entry.name
             archive.save(entry, content)
-            try:
-                binary = read(content)
-            except BinaryError as error:
-                raise BuilderError(
-                    f"{entry.name!r} of `{self.wheel.path.name}` is damaged: {error.message}",
-                    hint="build the wheel again",
-                ) from error
+            binary = read_member(content, entry.name, self.wheel)
             if binary.is_loaded:
                 found[places.place(entry)] = _Raw(entry.name, content, binary)
         return found

@@ -25,7 +25,7 @@ from builder.stage.tree import Entry as Filed
 from builder_conda.core import Core
 from builder_conda.linked import Brought
 
-__all__ = ["Split"]
+__all__ = ["Split", "read_member"]
 
 _HEAD: Final = 8
 
@@ -83,7 +83,7 @@ class Split:
             digest = _saved(archive, entry, folder / path, rows[entry.name].digest)
             files[path] = Filed(path, "file", bool(entry.mode & 0o111), entry.size, digest)
             if is_binary:
-                binary = _read(folder / path, entry.name, wheel)
+                binary = read_member(folder / path, entry.name, wheel)
                 if binary.is_loaded:
                     binaries[path] = binary
         return Core(folder, files, {}, {}, binaries, "")
@@ -101,7 +101,8 @@ def _saved(archive: Zip, entry: Entry, file: Path, wanted: str) -> str:
     return digest.hexdigest()
 
 
-def _read(file: Path, name: str, wheel: Wheel) -> Binary:
+def read_member(file: Path, name: str, wheel: Wheel) -> Binary:
+    """A binary of a wheel that was written to a file. Raises `BuilderError` for a damaged one."""
     try:
         return read(file)
     except BinaryError as error:
