@@ -30,6 +30,7 @@ SECONDS = 6
         "library",
         "record",
         "conda",
+        "content",
     ],
 )
 def test_nothing_is_found_in_a_few_seconds(tmp_path: Path, target: str) -> None:

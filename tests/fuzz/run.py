@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     words = parser.parse_args()
     sys.path.insert(0, str(HERE))
-    with atheris.instrument_imports(include=["builder.archive", "builder.binary"]):
+    with atheris.instrument_imports(include=["builder.archive", "builder.binary", "smoke.content"]):
         for room in ("elf", "macho", "pe"):  # imported late otherwise, and not instrumented
             importlib.import_module(f"builder.binary.{room}")
         targets = importlib.import_module("targets").TARGETS

@@ -27,6 +27,8 @@ from builder.binary.pe import checksum_problems
 from builder.channel.package import read_listed
 from builder.channel.shelf import Shelf
 from builder.errors import BuilderError, UsageError
+from smoke.content import Reading, read_content
+from smoke.subject import Kind
 
 __all__ = ["TARGETS"]
 
@@ -38,6 +40,9 @@ _EDITS = (
     Edit(soname="x" * 300, search=("$ORIGIN/" + "y" * 300,), search_kind="rpath"),
 )
 _WHEEL = "fuzz-1.0-py3-none-any.whl"
+_KINDS: Mapping[str, Kind] = {
+    _WHEEL: "wheel", "fuzz-1.0-0.conda": "conda", "fuzz.zip": "archive", "fuzz.so": "binary",
+}  # fmt: skip
 
 
 def binary(data: bytes) -> None:
@@ -123,6 +128,14 @@ def conda(data: bytes) -> None:
         assert Shelf.load(path.parent).contents()
 
 
+def content(data: bytes) -> None:
+    """Read everything in an artifact of any kind as the suite does; what is wrong are faults, and no error."""
+    for name, kind in _KINDS.items():
+        with _file(name, data) as path:
+            found = read_content(path, kind, Reading(build_paths=("/home/me",), threads=1))
+            assert found.faults or all(len(one.digest) > 0 or one.link for one in found.members)
+
+
 TARGETS: Mapping[str, Callable[[bytes], None]] = {
     "binary": binary,
     "signature": signature,
@@ -133,6 +146,7 @@ TARGETS: Mapping[str, Callable[[bytes], None]] = {
     "library": library,
     "record": record,
     "conda": conda,
+    "content": content,
 }
 
 
