@@ -96,6 +96,8 @@ class Conda(_InChannel):
         library = _order(spec).companion
         unpack = Step(("unpack", "{wheel}", "--into", site))
         if spec.finished_wheel is not None:
+            if spec.target.os != "linux":
+                return (unpack, *_pack(spec))
             split = (Step(("split", "--to", library.stem, site)),) if library else ()
             return (unpack, *split, Step(("relink", site)), *_pack(spec))
         relink = (
@@ -158,7 +160,8 @@ class CondaLibrary(_InChannel):
         keep = [word for glob in archive.keep for word in ("--keep", glob)]
         keep += [word for glob in archive.leave for word in ("--leave", glob)]
         source = "{core}" if spec.finished_wheel is None else "{wheel}"
-        return (Step(("select", *keep, source)), Step(("relink", "{prefix}")), *_pack(spec))
+        relink = (Step(("relink", "{prefix}")),) if spec.target.os == "linux" else ()
+        return (Step(("select", *keep, source)), *relink, *_pack(spec))
 
     def identity(self, spec: BuildSpec, trees: Trees, tools: Tools) -> Mapping[str, object]:
         """What writes bytes, and everything that a recipe says of the package."""
@@ -231,11 +234,12 @@ def _pack(spec: BuildSpec) -> tuple[Step, ...]:
 
 
 def _refuse(spec: BuildSpec) -> None:
-    """Raise `UsageError` for a system whose binaries are not relinked for conda here."""
-    if spec.target.os != "linux":
+    """Raise `UsageError` for a system whose trees are not relinked for conda here."""
+    if spec.target.os != "linux" and spec.finished_wheel is None:
         raise UsageError(
             f"`{spec.target}` cannot be made of trees",
-            hint="`builder convert --to conda` makes packages for macOS and Windows of finished wheels",
+            hint="packages for macOS and Windows are made of finished wheels: `--source FILE.whl`, or "
+            "`builder convert --to conda`",
         )
 
 

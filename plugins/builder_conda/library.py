@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+import posixpath
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from builder.archive.conda_package import CondaPackage
 from builder.archive.wheel import judge
+from builder.archive.wheel_name import WheelName
 from builder.archive.zip_read import Zip
 from builder.backend import Package, Tools
+from builder.binary import Binary
 from builder.config.naming_conda import CHOICE_VERSION, package_of
 from builder.stage.tree import Tree
 from builder_conda.core import Core
 from builder_conda.linked import Around, has_device_code, known_libraries, linked
 from builder_conda.order import Order, sorted_specs
+from builder_conda.others import refuse_missing
 from builder_conda.split import Split
-from builder_conda.written import desk, floors, host_of, summary, too_short, unused, written
+from builder_conda.written import (
+    desk,
+    floors,
+    host_of,
+    summary,
+    too_short,
+    unused,
+    written,
+)
 
 __all__ = ["package_choice", "package_finished", "package_library"]
 
@@ -31,13 +45,51 @@ def package_library(order: Order, tree: Tree, out: Path, tools: Tools) -> Packag
 
 
 def package_finished(order: Order, wheel: Path, out: Path, tools: Tools) -> Package:
-    """The same for the C++ part of a finished wheel. What a required package brings is left to that."""
+    """The same for the C++ part of a finished wheel. What a required package brings is left to that.
+
+    For macOS and Windows nothing is relinked: the libraries stay beside each other, as they were.
+    """
     brought = known_libraries(order.conda.library_depends, order.conda.libraries)
     with desk(tools) as work, Zip(wheel) as archive:
         found = judge(archive)
         split = Split.of(found, order.recipe.archive, brought)
         core = split.core(archive, found, work / "wheel", whole=True)
-        return _package(order, core, found.newest, work, out, tools)
+        if order.target.os == "linux":
+            return _package(order, core, found.newest, work, out, tools)
+        placed = {_place(path, order): one for path, one in core.binaries.items()}
+        refuse_missing(order, placed, brought)
+        package = _described(order, core.binaries, order.conda.library_depends, found.name)
+        files = tuple(
+            replace(file, path=_place(file.path, order)) for file in core.packed({}, work)
+        )
+        return written(
+            order, package, files, out, tools, epoch=found.newest,
+            outside=sorted(map(posixpath.basename, split.brought)),
+            device_code=has_device_code(core.binaries),
+        )  # fmt: skip
+
+
+def _place(path: str, order: Order) -> str:
+    """Where a file of the C++ part goes: on Windows below `Library`, what is loaded into its `bin`."""
+    if order.target.os != "windows":
+        return path
+    folder, _, name = path.partition("/")
+    if path.lower().endswith(".dll") and folder in {"lib", "bin"}:
+        return f"Library/bin/{name}"
+    return f"Library/{path}"
+
+
+def _described(
+    order: Order,
+    binaries: Mapping[str, Binary],
+    requires: Sequence[str],
+    finished: WheelName | None = None,
+) -> CondaPackage:
+    return CondaPackage(
+        order.name, order.version, order.build, order.subdir, order.number,
+        depends=sorted_specs(requires, floors(order, binaries, finished)),
+        about=summary(order), run_exports=order.run_exports,
+    )  # fmt: skip
 
 
 def _package(order: Order, core: Core, epoch: int, work: Path, out: Path, tools: Tools) -> Package:
@@ -46,11 +98,7 @@ def _package(order: Order, core: Core, epoch: int, work: Path, out: Path, tools:
     done = linked(
         order.name, core.binaries, core.ends, Around(brought=brought, host=host_of(order))
     )
-    package = CondaPackage(
-        order.name, order.version, order.build, order.subdir, order.number,
-        depends=sorted_specs(requires, floors(order, core.binaries)),
-        about=summary(order), run_exports=order.run_exports,
-    )  # fmt: skip
+    package = _described(order, core.binaries, requires)
     files = tuple(core.packed(done.edits, work))
     return written(
         order, package, files, out, tools, epoch=epoch,

@@ -33,6 +33,7 @@ from builder_conda.needs import (
     python_spec,
 )
 from builder_conda.order import Order, sorted_specs
+from builder_conda.others import refuse_missing
 from builder_conda.platforms import pythons_of
 from builder_conda.specs import matched
 from builder_conda.split import Split, read_member
@@ -62,6 +63,7 @@ def package_python(
 def package_finished(order: Order, wheel: Path, out: Path, tools: Tools) -> Package:
     """Write the package of a finished wheel into `out`, without what the library package has of it.
 
+    For macOS and Windows it stays whole, as it is: how their loaders follow links nobody can try here.
     Raises `BuilderError`, also for a wheel that is for another Python; then nothing is written.
     """
     with desk(tools) as work, Zip(wheel) as archive:
@@ -73,7 +75,7 @@ def package_finished(order: Order, wheel: Path, out: Path, tools: Tools) -> Pack
                 f"`{wheel.name}` is not for Python {python.spelling}",
                 hint=f"ask for {', '.join(one.spelling for one in served)} with `--python`",
             )
-        if python is None or order.companion is None:
+        if python is None or order.companion is None or order.target.os != "linux":
             return _written(_Case(order, found, python, None, work), archive, out, tools)
         brought = known_libraries(order.conda.library_depends, order.conda.libraries)
         split = Split.of(found, order.recipe.archive, brought)
@@ -132,7 +134,7 @@ class _Case:
             binaries |= {path: one for path, one in core.binaries.items() if path in taken}
         ends = {path: end for path, end in core.ends.items() if path in taken} if core else {}
         needs = self._needs()
-        done = linked(self.order.name, binaries, ends, self._around(needs))
+        done = self._linked(binaries, ends, needs)
         members = self._members(archive, own, done)
         package = self._package(members, needs, binaries)
         files = [*members.files(members.entry_points())]
@@ -142,6 +144,14 @@ class _Case:
         of_core = has_device_code(core.binaries) if core is not None else False
         device_code = has_device_code(binaries) or not of_core
         return _Made(package, tuple(files), done, self._notes(needs, done, files), device_code)
+
+    def _linked(
+        self, binaries: Mapping[str, Binary], ends: Mapping[str, str], needs: Needs
+    ) -> Linked:
+        if self.order.target.os != "linux":
+            refuse_missing(self.order, binaries, self._brought(needs))
+            return Linked({}, frozenset())
+        return linked(self.order.name, binaries, ends, self._around(needs))
 
     @property
     def _subdir(self) -> str:
@@ -216,9 +226,14 @@ class _Case:
         return Around(
             companion.name if companion else "",
             beside,
-            (*siblings, *known_libraries(("python", *required), order.conda.libraries)),
+            (*siblings, *self._brought(needs)),
             host_of(order),
         )
+
+    def _brought(self, needs: Needs) -> tuple[Brought, ...]:
+        """What well-known required packages have."""
+        asked = ("python", *self._required(needs))
+        return known_libraries(asked, self.order.conda.libraries)
 
     def _members(self, archive: Zip, own: Mapping[str, _Raw], done: Linked) -> WheelMembers:
         """The members of the wheel, its binaries edited."""
@@ -264,7 +279,8 @@ class _Case:
             version = f"{python.version}.*"
             pins = (f"python {version}", f"python_abi {version} *_{python.abi_tag}")
         library = (companion.exact,) if companion else ()
-        return sorted_specs(pins, library, self._required(needs), floors(self.order, binaries))
+        machine = floors(self.order, binaries, self.wheel.name)
+        return sorted_specs(pins, library, self._required(needs), machine)
 
     def _notes(self, needs: Needs, done: Linked, files: list[CondaFile]) -> tuple[str, ...]:
         conda, companion = self.order.conda, self._companion

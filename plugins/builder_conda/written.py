@@ -11,11 +11,13 @@ from typing import Final
 
 from builder.archive.conda_package import CondaFile, CondaPackage
 from builder.archive.conda_write import write_conda
+from builder.archive.wheel_name import WheelName
 from builder.backend import Package, Tools
 from builder.binary import Binary
 from builder.errors import BuilderError
 from builder_conda.linked import Brought, Linked, cuda_floor, glibc_floor
 from builder_conda.order import Order
+from builder_conda.platforms import platform_of
 from builder_conda.scripts import PLACEHOLDER
 
 __all__ = ["desk", "floors", "host_of", "summary", "too_short", "unused", "written"]
@@ -63,14 +65,18 @@ def written(
     return Package(path, facts)
 
 
-def floors(order: Order, binaries: Mapping[str, Binary]) -> tuple[str, ...]:
-    """What the binaries need of a machine, as virtual packages."""
-    glibc = glibc_floor(binaries, order.target.arch)
+def floors(
+    order: Order, binaries: Mapping[str, Binary], finished: WheelName | None = None
+) -> tuple[str, ...]:
+    """What the binaries need of a machine, as virtual packages; that of macOS is in the tag of a wheel."""
+    linux = order.target.os == "linux"
+    tagged = () if linux or finished is None else platform_of(finished, order.subdir).requires
+    glibc = glibc_floor(binaries, order.target.arch) if linux else ""
     cuda = ""
     if order.accelerator.kind == "cuda":
         cuda = cuda_floor(binaries, order.accelerator.dotted)
     pairs = (("__glibc", glibc), ("__cuda", cuda))
-    return tuple(f"{name} >={floor}" for name, floor in pairs if floor)
+    return (*tagged, *(f"{name} >={floor}" for name, floor in pairs if floor))
 
 
 def host_of(order: Order) -> tuple[str, ...]:

@@ -152,3 +152,94 @@ def test_a_member_that_is_not_what_record_says_is_packaged_nowhere(
     assert any(
         "digest that RECORD says" in failure["error"] for failure in ran.document["failures"]
     )
+
+
+def system(builder: Builder, name: str, arch: str, wheel: Path, requires: str) -> Ran:
+    """A wheel of another system, packaged here."""
+    recipe = RECIPE.replace('library-depends = ["_openmp_mutex"]', f"library-depends = {requires}")
+    return built(builder, wheel, "--os", name, "--arch", arch, "--python", "3.11", recipe=recipe)
+
+
+@pytest.fixture
+def macos(tmp_path: Path) -> Path:
+    own = pains.macho("@rpath/libomp.dylib", name="@rpath/libval.dylib", rpaths=("@loader_path",))
+    files = {
+        "pkg/__init__.py": b"",
+        "pkg/_x.cpython-311-darwin.so": pains.macho("@rpath/libval.dylib", rpaths=("@loader_path/lib",)),
+        "pkg/lib/libval.dylib": own,
+        "pkg/lib/libomp.dylib": pains.macho(name="@rpath/libomp.dylib"),
+        "pkg/include/val.h": b"int val(void);\n",
+    }  # fmt: skip
+    return pains.wheel(tmp_path, files, "macosx_12_0_arm64")
+
+
+@pytest.fixture
+def windows(tmp_path: Path) -> Path:
+    files = {
+        "pkg/__init__.py": b"",
+        "pkg/_x.cp311-win_amd64.pyd": pains.pe("python311.dll"),
+        "pkg/lib/val.dll": pains.pe("libiomp5md.dll", soname="val.dll"),
+        "pkg/lib/libiomp5md.dll": pains.pe(soname="libiomp5md.dll"),
+        "pkg/lib/val.lib": b"!<arch>\n",
+        "pkg/include/val.h": b"int val(void);\n",
+    }
+    return pains.wheel(tmp_path, files, "win_amd64")
+
+
+@pytest.mark.skipif(pains.TAG != "cp311-cp311", reason="the wheels are for CPython 3.11")
+@pytest.mark.parametrize(
+    ("name", "arch", "openmp", "inside", "floor"),
+    [
+        ("macos", "arm64", "llvm-openmp", {"include/val.h", "lib/libval.dylib"}, ["__osx >=12.0"]),
+        ("windows", "x86_64", "intel-openmp",
+         {"Library/include/val.h", "Library/bin/val.dll", "Library/lib/val.lib"}, []),
+    ],
+    ids=["macos", "windows"],
+)  # fmt: skip
+def test_wheels_of_other_systems_become_a_library_package_and_a_whole_one(
+    fresh: Builder, request: pytest.FixtureRequest,
+    name: str, arch: str, openmp: str, inside: set[str], floor: list[str],
+) -> None:  # fmt: skip
+    given = request.getfixturevalue(name)
+
+    ran = system(fresh, name, arch, given, f'["{openmp}"]')
+
+    assert ran.code == 0, ran.err
+    made = {one["target"].partition("-")[0]: one for one in ran.document["artifacts"]}
+    python, library = (Path(made[kind]["path"]) for kind in ("conda", "conda_lib"))
+    assert set(members(library)) == inside
+    index = {
+        path: json.loads(read_info(path, {INDEX: 1 << 20})[INDEX]) for path in (python, library)
+    }
+    assert index[library]["depends"] == [*floor, openmp]
+    assert [spec for spec in index[python]["depends"] if not spec.startswith("python")] == floor
+    assert set(members(python).values()) == {""}
+    assert index[python]["subdir"] == index[library]["subdir"] == python.parent.name
+    (install,) = (row for row in made["conda"]["report"]["results"] if row["id"] == "env.install")
+    assert "do not run on this machine" in install["reason"]
+
+
+@pytest.mark.skipif(pains.TAG != "cp311-cp311", reason="the wheels are for CPython 3.11")
+@pytest.mark.parametrize(("name", "arch"), [("macos", "arm64"), ("windows", "x86_64")])
+def test_what_nobody_brings_is_an_error_for_other_systems_too(
+    fresh: Builder, request: pytest.FixtureRequest, name: str, arch: str
+) -> None:
+    given = request.getfixturevalue(name)
+    with zipfile.ZipFile(given) as archive:
+        files = {
+            one: archive.read(one)
+            for one in archive.namelist()
+            if "omp" not in one.rpartition("/")[2]
+        }
+    files = {one: data for one, data in files.items() if ".dist-info/" not in one}
+    lacking = pains.wheel(given.parent / "again", files, given.stem.rpartition("-")[2])
+
+    ran = system(fresh, name, arch, lacking, "[]")
+
+    assert ran.code == 1
+    errors = [failure["error"] for failure in ran.document["failures"]]
+    assert len(errors) == 2
+    assert all(
+        "needs libraries that neither it nor what it requires has" in text for text in errors
+    )
+    assert all("omp" in text for text in errors)
