@@ -30,7 +30,7 @@ from builder_conda.scripts import (
     programs,
 )
 
-__all__ = ["WheelMembers"]
+__all__ = ["WheelMembers", "recorded", "save_member"]
 
 _SMALL: Final = 1 << 20
 _MOST_TEXT: Final = 1 << 20
@@ -64,7 +64,7 @@ class WheelMembers:
         elsewhere: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._archive, self._wheel, self._layout = archive, wheel, layout
-        self._rows, self._changed, self._elsewhere = _rows(wheel), changed, elsewhere
+        self._rows, self._changed, self._elsewhere = recorded(wheel), changed, elsewhere
         self._info = f"{wheel.dist_info}/"
         self._data = wheel.dist_info.removesuffix(".dist-info") + ".data"
         self._entries = {entry.name: entry for entry in _members(wheel)}
@@ -194,7 +194,25 @@ class WheelMembers:
         return record.render(sorted(told)).encode()
 
 
-def _rows(wheel: Wheel) -> Mapping[str, Row]:
+def save_member(archive: Zip, entry: Entry, file: Path, row: Row) -> str:
+    """Write a member to a new file, held against its row of RECORD, and give back its sha256 in hex.
+
+    Raises `BuilderError`.
+    """
+    kind, _, wanted = row.digest.partition("=")
+    digests = {name: hashlib.new(name) for name in (kind, "sha256")}
+
+    def take(window: memoryview) -> None:
+        for digest in digests.values():
+            digest.update(window)
+
+    archive.save(entry, file, take)
+    if digests[kind].digest() != _raw(wanted):
+        raise _changed(entry.name)
+    return digests["sha256"].hexdigest()
+
+
+def recorded(wheel: Wheel) -> Mapping[str, Row]:
     """RECORD by path. Raises `UsageError` where it does not list exactly what is there."""
     itself = f"{wheel.dist_info}/RECORD"
     found = {

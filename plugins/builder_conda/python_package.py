@@ -174,9 +174,10 @@ class _Case:
     def _own(self, archive: Zip) -> Mapping[str, _Raw]:
         """The binaries of the wheel, by the path that they are installed to."""
         places = WheelMembers(archive, self.wheel, self._layout)
+        elsewhere = self._elsewhere
         found: dict[str, _Raw] = {}
         for entry in self.wheel.entries:
-            if entry.kind != "file" or entry.name in self._elsewhere:
+            if entry.kind != "file" or entry.name in elsewhere:
                 continue
             if looks_like(archive.head(entry, _HEAD)) is None:
                 continue

@@ -7,16 +7,14 @@ the wheel, is left to that package in the same way.
 
 from __future__ import annotations
 
-import hashlib
 import posixpath
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from builder.archive import record
 from builder.archive.wheel import Wheel
-from builder.archive.zip_read import Entry, Zip
+from builder.archive.zip_read import Zip
 from builder.binary import Binary, BinaryError, looks_like, read
 from builder.config.recipe import CppArchive
 from builder.errors import BuilderError
@@ -24,6 +22,7 @@ from builder.relink.policy import matches
 from builder.stage.tree import Entry as Filed
 from builder_conda.core import Core
 from builder_conda.linked import Brought
+from builder_conda.members import recorded, save_member
 
 __all__ = ["Split", "read_member"]
 
@@ -70,9 +69,10 @@ class Split:
     def core(self, archive: Zip, wheel: Wheel, folder: Path, *, whole: bool) -> Core:
         """The members of the library package below the new `folder`: all, or only its binaries.
 
-        Raises `BuilderError` for one that is damaged, or is not what RECORD says.
+        Raises `BuilderError` for one that is damaged, or is not what RECORD says, and `UsageError` where
+        RECORD does not list exactly what is there.
         """
-        rows = {row.path: row for row in record.parse(wheel.record)}
+        rows = recorded(wheel)
         files: dict[str, Filed] = {}
         binaries: dict[str, Binary] = {}
         for entry in wheel.entries:
@@ -80,25 +80,13 @@ class Split:
             is_binary = bool(path) and looks_like(archive.head(entry, _HEAD)) is not None
             if not path or not (whole or is_binary):
                 continue
-            digest = _saved(archive, entry, folder / path, rows[entry.name].digest)
+            digest = save_member(archive, entry, folder / path, rows[entry.name])
             files[path] = Filed(path, "file", bool(entry.mode & 0o111), entry.size, digest)
             if is_binary:
                 binary = read_member(folder / path, entry.name, wheel)
                 if binary.is_loaded:
                     binaries[path] = binary
         return Core(folder, files, {}, {}, binaries, "")
-
-
-def _saved(archive: Zip, entry: Entry, file: Path, wanted: str) -> str:
-    """The sha256 of a member that was written to a file."""
-    digest = hashlib.sha256()
-    archive.save(entry, file, digest.update)
-    if wanted.startswith("sha256=") and record.encode_digest(digest.digest()) != wanted:
-        raise BuilderError(
-            f"{entry.name!r} does not have the digest that RECORD says",
-            hint="the wheel is damaged or was changed: build or download it again",
-        )
-    return digest.hexdigest()
 
 
 def read_member(file: Path, name: str, wheel: Wheel) -> Binary:

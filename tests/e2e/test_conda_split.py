@@ -243,3 +243,18 @@ def test_what_nobody_brings_is_an_error_for_other_systems_too(
         "needs libraries that neither it nor what it requires has" in text for text in errors
     )
     assert all("omp" in text for text in errors)
+
+
+def test_a_member_that_record_does_not_list_is_packaged_nowhere(
+    fresh: Builder, wheel: Path
+) -> None:
+    with zipfile.ZipFile(wheel, "a") as archive:
+        archive.writestr("pkg/include/more.h", "int more(void);\n")
+
+    ran = built(fresh, wheel, "--python", HOST)
+
+    errors = [failure["error"] for failure in ran.document["failures"]]
+    assert ran.code == 1
+    assert len(errors) == 2
+    assert all("does not hold what its RECORD says" in text for text in errors)
+    assert all("pkg/include/more.h" in text for text in errors)
