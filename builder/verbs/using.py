@@ -36,9 +36,14 @@ class Using:
     extra: tuple[Check, ...] = ()
 
     def beside(self, line: Line) -> tuple[Line, ...]:
-        """The lines whose packages may be installed with that of a line: its own, and its companions'."""
-        name = line.backend.name
-        return tuple(one for one in self.lines if belongs(one.spec.target.package_type, name))
+        """The lines whose packages may be installed with that of a line: of no Python, or of the same one."""
+        name, pythons = line.backend.name, {None, line.spec.target.python}
+        targets = ((one, one.spec.target) for one in self.lines)
+        return tuple(
+            one
+            for one, target in targets
+            if belongs(target.package_type, name) and target.python in pythons
+        )
 
     def use(self, line: Line, done: Results, *, own: bool) -> Made:
         """The checked package of a line, with what an environment says that it was installed into.

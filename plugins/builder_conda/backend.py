@@ -61,9 +61,10 @@ class Conda(_InChannel):
 
         Raises `BuilderError`.
         """
-        from builder_conda.verdict import solved, upgraded  # noqa: PLC0415  # planning is quick
+        from builder_conda.verdict import Judged  # noqa: PLC0415  # planning is quick
 
-        return (solved(packages, tools), upgraded(packages, channels, tools))
+        judged = Judged(packages, channels, tools)
+        return (judged.solved(), judged.upgraded())
 
     def absent(self, spec: BuildSpec, channels: tuple[str, ...], machine: Machine) -> str:
         """Why no environment can be made for a package here, or nothing."""

@@ -7,10 +7,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from builder.archive.conda_package import SUBDIRS
 from builder.backend import Home, Tools
 from builder.channel import channel
-from builder.channel.package import read_listed
 from builder.channel.question import Question
 from builder.channel.solve import INSTALL, Client
 from builder.config.machine import Machine
@@ -51,10 +49,9 @@ def install(
     A package for CUDA is solved as if its driver were there. Raises `BuilderError` when nothing fits.
     """
     ours = tools.work / "channel"
-    own = read_listed(package).entry
-    subdirs = {read_listed(path).subdir for path in beside} & set(SUBDIRS)
-    channel.create(ours, sorted((subdirs | {conda_subdir(spec.target)}) - {"noarch"}))
-    channel.add(ours, beside)
+    channel.create(ours, (conda_subdir(spec.target),))
+    added = {row.path.name: row.package.entry for row in channel.add(ours, beside)}
+    own = added[package.name]
     words = [f"{own['name']} {own['version']} {own['build']}"]
     if spec.target.python is not None:
         words.append(f"python {spec.target.python.version}.*")

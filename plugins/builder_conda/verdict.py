@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final, cast
@@ -21,7 +22,7 @@ from builder.channel.package import Listed, read_listed
 from builder.channel.question import Question
 from builder.channel.solve import INSTALL, Client
 
-__all__ = ["expectations", "imagined", "solved", "upgraded", "upgrades"]
+__all__ = ["Judged", "expectations", "imagined", "upgrades"]
 
 _ID: Final = "conda.solver"
 _UPGRADE: Final = "conda.upgrade"
@@ -32,58 +33,67 @@ _LEAST: Final = frozenset({"", "=", "==", "~=", ">="})
 _PYTHON: Final = re.compile(r"python (\d+\.\d+)\.\*")
 
 
-def solved(packages: Sequence[Path], tools: Tools) -> Trial:
-    """What users would not get as they are meant to. Raises `BuilderError` when nothing can be asked."""
-    listed = [read_listed(path) for path in packages]
-    asked = expectations(listed)
-    if not asked:
-        return Trial(_ID, reason="no package is there with and without a requirement of a GPU")
-    if find_spec("rattler") is None:
-        return Trial(_ID, reason=f"py-rattler is not installed: {INSTALL}")
-    client = _client(packages, listed, (), tools)
-    return Trial(_ID, tuple(one.problem for one in judge(asked, client) if one.problem))
+class Judged:
+    """The packages of one call, and what people have already in `channels`."""
+
+    def __init__(self, packages: Sequence[Path], channels: tuple[str, ...], tools: Tools) -> None:
+        self._packages, self._channels, self._tools = packages, channels, tools
+
+    def solved(self) -> Trial:
+        """What users would not get as they are meant to. Raises `BuilderError` when nothing can be asked."""
+        asked = expectations(self._listed)
+        if not asked:
+            return Trial(_ID, reason="no package is there with and without a requirement of a GPU")
+        if find_spec("rattler") is None:
+            return Trial(_ID, reason=f"py-rattler is not installed: {INSTALL}")
+        return _trial(_ID, asked, self._client(self._shown))
+
+    def upgraded(self) -> Trial:
+        """What users of an earlier release would not get when they upgrade. Raises `BuilderError`."""
+        if not self._channels:
+            return Trial(_UPGRADE, reason="no channel was given that may hold an earlier release")
+        if find_spec("rattler") is None:
+            return Trial(_UPGRADE, reason=f"py-rattler is not installed: {INSTALL}")
+        asked = upgrades(self._listed)
+        before = [
+            replace(one.question, specs=one.question.installed, installed=()) for one in asked
+        ]
+        answers = self._client(*self._channels).solve(before) if asked else ()
+        there = [row for row, answer in zip(asked, answers, strict=True) if answer.chosen]
+        if not there:
+            reason = "the channels hold no earlier release that can be installed"
+            return Trial(_UPGRADE, reason=reason)
+        return _trial(_UPGRADE, there, self._client(self._shown, *self._channels))
+
+    @cached_property
+    def _listed(self) -> Sequence[Listed]:
+        return [read_listed(path) for path in self._packages]
+
+    @cached_property
+    def _shown(self) -> str:
+        """A channel that holds the packages."""
+        folder = self._tools.work / "channel"
+        channel.create(folder)
+        channel.add(folder, self._packages)
+        return str(folder)
+
+    def _client(self, *channels: str) -> Client:
+        """A solver to whom the packages are in the same channel as what people have."""
+        tools = self._tools
+        return Client(channels, tools.machine, tools.processes, tools.work / "cache", are_one=True)
 
 
-def upgraded(packages: Sequence[Path], channels: tuple[str, ...], tools: Tools) -> Trial:
-    """What users of an earlier release would not get when they upgrade. Raises `BuilderError`."""
-    if not channels:
-        return Trial(_UPGRADE, reason="no channel was given that may hold an earlier release")
-    if find_spec("rattler") is None:
-        return Trial(_UPGRADE, reason=f"py-rattler is not installed: {INSTALL}")
-    listed = [read_listed(path) for path in packages]
-    asked = upgrades(listed)
-    before = [replace(one.question, specs=one.question.installed, installed=()) for one in asked]
-    published = Client(channels, tools.machine, tools.processes, tools.work / "cache", are_one=True)
-    answers = zip(asked, published.solve(before), strict=True) if asked else ()
-    there = [row for row, answer in answers if answer.chosen]
-    if not there:
-        return Trial(_UPGRADE, reason="the channels hold no earlier release that can be installed")
-    client = _client(packages, listed, channels, tools)
-    return Trial(_UPGRADE, tuple(one.problem for one in judge(there, client) if one.problem))
-
-
-def _client(
-    packages: Sequence[Path], listed: Sequence[Listed], channels: tuple[str, ...], tools: Tools
-) -> Client:
-    """A solver to whom the packages are in the same channel as what people have."""
-    folder = tools.work / "channel"
-    channel.create(folder, sorted({row.subdir for row in listed} - {"noarch"}))
-    channel.add(folder, packages)
-    urls = (str(folder), *channels)
-    return Client(urls, tools.machine, tools.processes, tools.work / "cache", are_one=True)
+def _trial(name: str, asked: Sequence[Expectation], client: Client) -> Trial:
+    return Trial(name, tuple(one.problem for one in judge(asked, client) if one.problem))
 
 
 def expectations(listed: Sequence[Listed]) -> tuple[Expectation, ...]:
     """The questions about every package, for each Python and platform that it is for."""
     own = {str(row.entry["name"]) for row in listed}
-    groups: dict[tuple[str, str, str], list[Listed]] = {}
-    for row in listed:
-        if row.subdir in SUBDIRS and row.subdir != "noarch":
-            place = (str(row.entry["name"]), row.subdir, _python_of(row))
-            groups.setdefault(place, []).append(row)
+    groups = _groups(row for row in listed if row.subdir in SUBDIRS and row.subdir != "noarch")
     return tuple(
         replace(one, question=replace(one.question, virtual=imagined(specs, own)))
-        for (name, subdir, _), rows in sorted(groups.items())
+        for (name, subdir, _), rows in groups
         for specs in [[spec for row in (*rows, *_others(listed, name)) for spec in _depends(row)]]
         for one in standard(name, [row.entry for row in rows], subdir)
     )
@@ -95,11 +105,6 @@ def upgrades(listed: Sequence[Listed]) -> tuple[Expectation, ...]:
     People who chose the processor keep it. What is newer than this release is not looked at.
     """
     names = {str(row.entry["name"]) for row in listed}
-    groups: dict[tuple[str, str, str], list[Listed]] = {}
-    for row in listed:
-        if _python_of(row):
-            place = (str(row.entry["name"]), row.subdir, _python_of(row))
-            groups.setdefault(place, []).append(row)
     return tuple(
         Expectation(
             replace(question, installed=(earlier, *question.installed)),
@@ -107,10 +112,21 @@ def upgrades(listed: Sequence[Listed]) -> tuple[Expectation, ...]:
             str(row.entry["build"]),
             str(row.entry["version"]),
         )
-        for (name, _, _), rows in sorted(groups.items())
+        for (name, _, _), rows in _groups(filter(_python_of, listed))
         for question, row in _owners(rows, has_choice=f"{name}-cpu" in names)
         for earlier in _earlier(row)
     )
+
+
+def _groups(
+    listed: Iterable[Listed],
+) -> Sequence[tuple[tuple[str, str, str], Sequence[Listed]]]:
+    """The builds of one name, subdir and Python, which users choose from; sorted."""
+    groups: dict[tuple[str, str, str], list[Listed]] = {}
+    for row in listed:
+        place = (str(row.entry["name"]), row.subdir, _python_of(row))
+        groups.setdefault(place, []).append(row)
+    return sorted(groups.items())
 
 
 def _owners(rows: Sequence[Listed], *, has_choice: bool) -> Iterator[tuple[Question, Listed]]:

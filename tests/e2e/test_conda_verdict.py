@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from builder_conda.verdict import solved, upgraded, upgrades
+from builder_conda.verdict import Judged, upgrades
 
 from builder.archive.conda_package import CondaPackage
 from builder.archive.conda_write import write_conda
@@ -51,7 +51,7 @@ def test_a_build_that_users_would_not_get_is_a_problem(
     tools = Tools(Processes(), machine, machine.python, tmp_path / "work", tmp_path / "log")
     (tmp_path / "work").mkdir()
 
-    trial = solved(pair(tmp_path / "made", cpu, cuda), tools)
+    trial = Judged(pair(tmp_path / "made", cpu, cuda), (), tools).solved()
 
     assert trial.reason == ""
     assert bool(trial.problems) == bool(problems)
@@ -100,7 +100,7 @@ def test_people_who_upgrade_get_the_new_build_for_their_machine(
     tools = Tools(Processes(), machine, machine.python, tmp_path / "work", tmp_path / "log")
     made = release(tmp_path / "new", version, cpu, cuda)
 
-    trial = upgraded(made, (str(published(tmp_path)),), tools)
+    trial = Judged(made, (str(published(tmp_path)),), tools).upgraded()
 
     assert problem in "\n".join(trial.problems)
     assert bool(trial.problems) is bool(problem)
